@@ -1,0 +1,184 @@
+/**
+ * An ONNX graph under construction: plain nodes in topological order, named values with a type and a shape. It knows no
+ * model and no runtime. Operators are functions over values (ops.ts); their legal forms are a table (infer.ts); gradients
+ * are more graph (reverse.ts); the result is bytes (onnx-bytes.ts).
+ *
+ * Target: ONNX opset 21, IR version 10, and domain com.microsoft 1 for the fused forms of ONNX Runtime.
+ */
+import { assert } from '../base/assert.ts';
+import { type Dim, factorOf, type Shape, showShape, symbolsOf } from './dims.ts';
+import { inferOutputs } from './infer.ts';
+
+export type DType = 'float32' | 'float64' | 'float16' | 'int64' | 'int32' | 'uint8' | 'bool';
+
+/** A tensor of a graph. `graph` is who made it: operators add their node there. */
+export type Value = {
+  readonly graph: Graph;
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+};
+
+/** A list of whole numbers is an INTS attribute, { float } a FLOAT, a bare number an INT. */
+export type Attribute = number | string | readonly number[] | { readonly float: number };
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+export type Node = {
+  readonly op: string;
+  readonly domain: '' | 'com.microsoft';
+  /** null marks an optional input that is left out */
+  readonly inputs: readonly (Value | null)[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Attributes;
+  readonly known: Known;
+};
+
+export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Uint16Array;
+
+/** Bytes of a weight that live in a file beside the graph, or anywhere in a .safetensors file. */
+export type ExternalData = { location: string; offset: number; length: number };
+
+export type Initializer = { readonly value: Value; readonly data: TensorData | ExternalData };
+
+/** Input order, output order and node order are those of creation. Mutable only through its methods. */
+export class Graph {
+  readonly name: string;
+  readonly nodes: Node[] = [];
+  readonly inputs: Value[] = [];
+  readonly outputs: { name: string; value: Value }[] = [];
+  readonly initializers: Initializer[] = [];
+  readonly #constants = new Map<string, Value>();
+  /** a value that has the dimension, and the int64 [1] that measures it */
+  readonly #sources = new Map<string, Value>();
+  readonly #lengths = new Map<string, Value>();
+  readonly #names = new Set<string>();
+  #count = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** A value that is fed on every run. Symbols in its shape become known to the graph. */
+  input(name: string, dtype: DType, shape: Shape): Value {
+    const value = this.#value(name, dtype, shape);
+    this.inputs.push(value);
+    return value;
+  }
+
+  /** A fixed tensor, inline or in a file. */
+  initializer(name: string, dtype: DType, shape: readonly number[], data: TensorData | ExternalData): Value {
+    const value = this.#value(name, dtype, shape);
+    this.initializers.push({ value, data });
+    return value;
+  }
+
+  /** A small constant; equal constants are one tensor. A bare number is a scalar of rank 0, a list has rank 1. */
+  constant(dtype: DType, content: number | readonly number[]): Value {
+    const key = `${dtype} ${JSON.stringify(content)}`;
+    const known = this.#constants.get(key);
+    if (known) return known;
+    const list = typeof content === 'number' ? [content] : content;
+    const shape = typeof content === 'number' ? [] : [content.length];
+    const value = this.initializer(this.#fresh('const'), dtype, shape, toTensorData(dtype, list));
+    this.#constants.set(key, value);
+    return value;
+  }
+
+  /** Names a value as a result of the graph. */
+  output(name: string, value: Value): void {
+    assert(!this.outputs.some((output) => output.name === name), `output ${name} is named twice in graph ${this.name}`);
+    this.outputs.push({ name, value });
+  }
+
+  /** Appends a node; its outputs' types and shapes follow from the operator table. */
+  node(
+    op: string,
+    inputs: readonly (Value | null)[],
+    attributes: Attributes = {},
+    domain: Node['domain'] = '',
+    known: Known = {},
+  ): Value[] {
+    for (const input of inputs)
+      assert(input === null || input.graph === this, `${op}: a value of another graph was given`);
+    const outputs = inferOutputs({ op, domain, inputs, attributes, known }).map((type) =>
+      this.#value(this.#fresh(op), type.dtype, type.shape),
+    );
+    this.nodes.push({ op, domain, inputs, outputs, attributes, known });
+    return outputs;
+  }
+
+  /** The runtime length of a dimension, int64 [1]. */
+  dimension(dim: Dim): Value {
+    if (typeof dim === 'number') return this.constant('int64', [dim]);
+    const known = this.#lengths.get(dim);
+    if (known) return known;
+    const source = this.#sources.get(dim);
+    const length = source ? this.#measure(source, source.shape.indexOf(dim)) : this.#multiply(dim);
+    this.#lengths.set(dim, length);
+    return length;
+  }
+
+  #measure(source: Value, axis: number): Value {
+    return this.node('Shape', [source], { start: axis, end: axis + 1 })[0];
+  }
+
+  #multiply(dim: string): Value {
+    const symbols = symbolsOf(dim);
+    assert(symbols.length > 1 || factorOf(dim) !== 1, `nothing in graph ${this.name} has the dimension ${dim}`);
+    const parts = symbols.map((symbol) => this.dimension(symbol));
+    if (factorOf(dim) !== 1) parts.push(this.constant('int64', [factorOf(dim)]));
+    return parts.reduce((a, b) => this.node('Mul', [a, b])[0]);
+  }
+
+  /** A shape as an int64 tensor, in the cheapest form that Reshape understands when `from` is the tensor reshaped. */
+  shapeTensor(shape: Shape, from?: Shape): Value {
+    const unknown = shape.filter((dim, i) => typeof dim === 'string' && dim !== from?.[i]);
+    if (from && unknown.length <= 1) {
+      return this.constant(
+        'int64',
+        shape.map((dim, i) => (typeof dim === 'number' ? dim : dim === from[i] ? 0 : -1)),
+      );
+    }
+    if (shape.every((dim) => typeof dim === 'number')) return this.constant('int64', shape as number[]);
+    const parts = shape.map((dim) => this.dimension(dim));
+    return parts.length === 1 ? parts[0] : this.node('Concat', parts, { axis: 0 })[0];
+  }
+
+  #value(name: string, dtype: DType, shape: Shape): Value {
+    assert(!this.#names.has(name), `two values of graph ${this.name} are called ${name}`);
+    this.#names.add(name);
+    const value: Value = Object.freeze({ graph: this, name, dtype, shape: Object.freeze([...shape]) });
+    for (const dim of shape) if (typeof dim === 'string' && !this.#sources.has(dim)) this.#sources.set(dim, value);
+    return value;
+  }
+
+  #fresh(stem: string): string {
+    return `${stem}_${this.#count++}`;
+  }
+}
+
+/** What the builder knows of inputs whose content decides an output's shape: a Reshape's target, reduced axes, split sizes. */
+export type Known = { readonly shape?: Shape; readonly axes?: readonly number[]; readonly sizes?: readonly Dim[] };
+
+/** One line on a value for error messages: name, type and shape. */
+export function showValue(value: Value | null): string {
+  return value === null ? '-' : `${value.name}: ${value.dtype}${showShape(value.shape)}`;
+}
+
+function toTensorData(dtype: DType, list: readonly number[]): TensorData {
+  switch (dtype) {
+    case 'float32':
+      return Float32Array.from(list);
+    case 'float64':
+      return Float64Array.from(list);
+    case 'int64':
+      return BigInt64Array.from(list, BigInt);
+    case 'int32':
+      return Int32Array.from(list);
+    case 'uint8':
+    case 'bool':
+      return Uint8Array.from(list);
+    default:
+      throw new Error(`internal: no constants of type ${dtype}`);
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Operators as functions over values: one function an operator, shapes in its comment. A number where a tensor is
+ * expected becomes a scalar constant of the other side's type. Nothing here computes; each call appends one node.
+ */
+import { assert } from '../base/assert.ts';
+import { type Dim, positiveAxis, type Shape, sameShape } from './dims.ts';
+import type { Attributes, DType, Graph, Value } from './graph.ts';
+import { dtypeNumbers } from './infer.ts';
+
+export type Operand = Value | number;
+
+function pair(a: Operand, b: Operand): [Value, Value] {
+  const like = typeof a === 'number' ? b : a;
+  assert(typeof like !== 'number', 'an operator needs at least one tensor');
+  const lift = (x: Operand) => (typeof x === 'number' ? like.graph.constant(like.dtype, x) : x);
+  return [lift(a), lift(b)];
+}
+
+const binary =
+  (op: string) =>
+  (a: Operand, b: Operand): Value => {
+    const [x, y] = pair(a, b);
+    return x.graph.node(op, [x, y])[0];
+  };
+const unary =
+  (op: string) =>
+  (x: Value): Value =>
+    x.graph.node(op, [x])[0];
+
+export const add = binary('Add');
+export const sub = binary('Sub');
+export const mul = binary('Mul');
+export const div = binary('Div');
+export const minimum = binary('Min');
+export const maximum = binary('Max');
+export const less = binary('Less');
+export const lessOrEqual = binary('LessOrEqual');
+export const greater = binary('Greater');
+export const equal = binary('Equal');
+export const and = binary('And');
+export const not = unary('Not');
+export const neg = unary('Neg');
+export const abs = unary('Abs');
+export const exp = unary('Exp');
+export const log = unary('Log');
+export const sqrt = unary('Sqrt');
+export const reciprocal = unary('Reciprocal');
+export const sigmoid = unary('Sigmoid');
+
+/** The value itself, through which no gradient flows. */
+export const stopGradient = unary('Identity');
+
+/** x * sigmoid(x) as one kernel (com.microsoft QuickGelu, alpha 1). */
+export function fusedSilu(x: Value): Value {
+  return x.graph.node('QuickGelu', [x], { alpha: { float: 1 } }, 'com.microsoft')[0];
+}
+
+export function cast(x: Value, to: DType): Value {
+  return x.dtype === to ? x : x.graph.node('Cast', [x], { to: dtypeNumbers[to] })[0];
+}
+
+/** a where the condition holds, else b. */
+export function where(condition: Value, a: Operand, b: Operand): Value {
+  const [x, y] = pair(a, b);
+  return x.graph.node('Where', [condition, x, y])[0];
+}
+
+export function reshape(x: Value, shape: Shape): Value {
+  if (sameShape(x.shape, shape)) return x;
+  // in a target shape ONNX reads 0 as "as it was" unless told otherwise
+  const empty = shape.includes(0);
+  const target = x.graph.shapeTensor(shape, empty ? undefined : x.shape);
+  return x.graph.node('Reshape', [x, target], empty ? { allowzero: 1 } : {}, '', { shape })[0];
+}
+
+export function expand(x: Value, shape: Shape): Value {
+  if (sameShape(x.shape, shape)) return x;
+  return x.graph.node('Expand', [x, x.graph.shapeTensor(shape)], {}, '', { shape })[0];
+}
+
+export function transpose(x: Value, perm: readonly number[]): Value {
+  return x.graph.node('Transpose', [x], { perm })[0];
+}
+
+/** The last two axes exchanged. */
+export function transposeLast(x: Value): Value {
+  const rank = x.shape.length;
+  return transpose(
+    x,
+    x.shape.map((_, i) => (i === rank - 1 ? rank - 2 : i === rank - 2 ? rank - 1 : i)),
+  );
+}
+
+export function concat(parts: readonly Value[], axis: number): Value {
+  return parts.length === 1 ? parts[0] : parts[0].graph.node('Concat', parts, { axis })[0];
+}
+
+/** Pieces of the given sizes along an axis; their sum is its length. */
+export function split(x: Value, sizes: readonly Dim[], axis: number): Value[] {
+  if (sizes.length === 1) return [x];
+  return x.graph.node('Split', [x, x.graph.shapeTensor(sizes)], { axis }, '', { sizes });
+}
+
+/** Slices of x at whole-number indices: x [.., N, ..], indices [I..] -> [.., I.., ..]. */
+export function gather(x: Value, indices: Value, axis = 0): Value {
+  return x.graph.node('Gather', [x, indices], { axis })[0];
+}
+
+/** One element a position: x [.., N, ..], indices of the same rank -> shape of indices. */
+export function gatherElements(x: Value, indices: Value, axis: number): Value {
+  return x.graph.node('GatherElements', [x, indices], { axis })[0];
+}
+
+/** x with updates added at indices along an axis; equal indices add up (the ScatterND form races on the CPU). */
+export function scatterAdd(x: Value, indices: Value, updates: Value, axis: number): Value {
+  return x.graph.node('ScatterElements', [x, indices, updates], { axis, reduction: 'add' })[0];
+}
+
+const reduction =
+  (op: string) =>
+  (x: Value, axes?: readonly number[], keep = true): Value => {
+    const list = axes?.map((axis) => positiveAxis(axis, x.shape.length));
+    const attributes: Attributes = { keepdims: keep ? 1 : 0 };
+    return x.graph.node(op, list ? [x, x.graph.constant('int64', list)] : [x], attributes, '', { axes: list })[0];
+  };
+
+/** Sums over the given axes (all of them if none are named); `keep` leaves them as length 1. */
+export const reduceSum = reduction('ReduceSum');
+export const reduceMean = reduction('ReduceMean');
+export const reduceMax = reduction('ReduceMax');
+export const reduceSumSquare = reduction('ReduceSumSquare');
+
+/** Index of the largest element along an axis, which stays as length 1; the first of equals. */
+export function argMax(x: Value, axis: number): Value {
+  return x.graph.node('ArgMax', [x], { axis: positiveAxis(axis, x.shape.length), keepdims: 1 })[0];
+}
+
+export function cumulativeSum(x: Value, axis: number): Value {
+  return x.graph.node('CumSum', [x, x.graph.constant('int64', positiveAxis(axis, x.shape.length))])[0];
+}
+
+export function softmax(x: Value): Value {
+  return x.graph.node('Softmax', [x], { axis: x.shape.length - 1 })[0];
+}
+
+export type MatMulOptions = { transposeA?: boolean; transposeB?: boolean; scale?: number };
+
+/** scale * op(a) op(b) for matrices, with an optional third matrix added: ONNX Gemm. */
+export function gemm(a: Value, b: Value, options: MatMulOptions & { add?: Value } = {}): Value {
+  const attributes: Record<string, number | { float: number }> = {};
+  if (options.transposeA) attributes.transA = 1;
+  if (options.transposeB) attributes.transB = 1;
+  if (options.scale !== undefined && options.scale !== 1) attributes.alpha = { float: options.scale };
+  return a.graph.node('Gemm', options.add ? [a, b, options.add] : [a, b], attributes)[0];
+}
+
+/** Batched product over the last two axes; `fused` uses ONNX Runtime's FusedMatMul, which transposes and scales in place. */
+export function matmul(a: Value, b: Value, options: MatMulOptions & { fused?: boolean } = {}): Value {
+  const { transposeA = false, transposeB = false, scale = 1 } = options;
+  if (options.fused) {
+    const attributes = { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0, alpha: { float: scale } };
+    return a.graph.node('FusedMatMul', [a, b], attributes, 'com.microsoft')[0];
+  }
+  const left = transposeA ? transposeLast(a) : a;
+  const right = transposeB ? transposeLast(b) : b;
+  const product = left.graph.node('MatMul', [left, right])[0];
+  return scale === 1 ? product : mul(product, scale);
+}
+
+/** x / sqrt(mean(x^2) + epsilon) * weight over the last axis, one kernel. */
+export function fusedRmsNorm(x: Value, weight: Value, epsilon: number): Value {
+  const attributes = { axis: -1, epsilon: { float: epsilon }, stash_type: 1 };
+  return x.graph.node('SimplifiedLayerNormalization', [x, weight], attributes)[0];
+}
+
+/** Rotary position embedding, halves layout: x [B, S, heads * D], positions int64 [B, S], tables [positions, D / 2]. */
+export function fusedRotary(x: Value, positions: Value, cosines: Value, sines: Value, heads: number): Value {
+  const attributes = { num_heads: heads, interleaved: 0 };
+  return x.graph.node('RotaryEmbedding', [x, positions, cosines, sines], attributes, 'com.microsoft')[0];
+}
+
+/** A tensor of one repeated number. */
+export function filled(graph: Graph, dtype: DType, shape: Shape, content: number): Value {
+  return expand(graph.constant(dtype, content), shape);
+}
