@@ -22,6 +22,8 @@ export const paretopoOptions = z.strictObject({
   factor: z.enum(['before-normalization', 'after-normalization']).default('after-normalization'),
   /** what the hypervolume gain is measured on: one archive for all problems, one a problem, or the step's mean vector */
   archive: z.enum(['global', 'per-problem', 'mean-vector']).default('per-problem'),
+  /** what the average's t counts: each rollout against the last step's average, the step's mean gain, or one rollout after the other */
+  average: z.enum(['per-rollout', 'round-mean', 'sequential']).default('per-rollout'),
   /** raw advantages of stage 2 (as printed), minus the group mean, or also divided by the group's deviation */
   stage2: z.enum(['raw', 'centred', 'scaled']).default('centred'),
 });
