@@ -1,0 +1,234 @@
+/**
+ * Reader and writer of .safetensors files: 8 bytes header length, a JSON header, then the tensors. The file is untrusted:
+ * nothing is allocated or read before the header has been checked against the file's size, and tensors are read by their
+ * own ranges. Which tensors a model needs is not known here.
+ *
+ * Source: the format's specification (huggingface/safetensors, README "Format") and what its audits asked for: header of
+ * at most 100 MB that starts with `{`, no duplicate keys, offsets that start at 0, leave no gap, do not overlap and end
+ * at the end of the file, sizes that follow from type and shape without overflow, also for tensors without elements.
+ */
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { z } from 'zod';
+import { ParetuneError } from '../../contract/errors.ts';
+import { assert } from '../base/assert.ts';
+import { bfloatsToFloats, floatsToHalves, halvesToFloats } from './half.ts';
+import { parseStrictJson } from './strict-json.ts';
+
+// biome-ignore format: a table
+const BYTES = {
+  F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1,
+} as const;
+export type TensorType = keyof typeof BYTES;
+
+/** Where a tensor lies: [begin, end) in bytes from the start of the file. */
+export type TensorEntry = { type: TensorType; shape: number[]; begin: number; end: number };
+export type SafetensorsFile = {
+  path: string;
+  tensors: Map<string, TensorEntry>;
+  metadata: Record<string, string>;
+};
+export type FloatTensor = { shape: number[]; data: Float32Array };
+
+const MAX_HEADER_BYTES = 100_000_000;
+const MAX_RANK = 16;
+
+const headerSchema = z.record(
+  z.string(),
+  z.strictObject({
+    dtype: z.string(),
+    shape: z.array(z.int().min(0)).max(MAX_RANK),
+    data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
+  }),
+);
+const metadataSchema = z.record(z.string(), z.string());
+
+/** Reads and checks the header of a file. Throws `not-found` or `bad-file`; the tensors are not read yet. */
+export function openSafetensors(path: string): SafetensorsFile {
+  const handle = openForReading(path);
+  try {
+    const fileBytes = fstatSync(handle).size;
+    if (fileBytes < 10) throw badFile(path, `it has ${fileBytes} bytes, too few for a header`);
+    const headerBytes = readRange(handle, path, 0, 8).readBigUInt64LE();
+    if (headerBytes > BigInt(Math.min(MAX_HEADER_BYTES, fileBytes - 8))) {
+      throw badFile(
+        path,
+        `its header claims ${headerBytes} bytes, the file has ${fileBytes} and a header at most ${MAX_HEADER_BYTES}`,
+      );
+    }
+    const dataStart = 8 + Number(headerBytes);
+    const { tensors, metadata } = parseHeader(path, readRange(handle, path, 8, dataStart), dataStart);
+    checkRanges(path, tensors, dataStart, fileBytes);
+    return { path, tensors, metadata };
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function parseHeader(path: string, bytes: Buffer, dataStart: number): Pick<SafetensorsFile, 'tensors' | 'metadata'> {
+  if (bytes[0] !== 0x7b) throw badFile(path, 'its header does not start with {');
+  let header: unknown;
+  try {
+    header = parseStrictJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes), 8);
+  } catch (error) {
+    throw badFile(path, `its header is not valid JSON: ${(error as Error).message}`);
+  }
+  const { __metadata__: rawMetadata = {}, ...rawTensors } = header as Record<string, unknown>;
+  const metadata = metadataSchema.safeParse(rawMetadata);
+  if (!metadata.success) throw badFile(path, 'its __metadata__ is not a record of strings');
+  const parsed = headerSchema.safeParse(rawTensors);
+  if (!parsed.success) {
+    const { path: place, message } = parsed.error.issues[0];
+    throw badFile(path, `tensor ${JSON.stringify(place.map(String).join(' ').slice(0, 200))}: ${message}`);
+  }
+  const tensors = new Map<string, TensorEntry>();
+  for (const [name, { dtype, shape, data_offsets }] of Object.entries(parsed.data)) {
+    if (!Object.hasOwn(BYTES, dtype)) {
+      throw badFile(path, `tensor ${name} is of type ${dtype}; known are ${Object.keys(BYTES).join(', ')}`);
+    }
+    const type = dtype as TensorType;
+    // BigInt: the product of hostile dimensions must not round into a plausible size.
+    const elements = shape.reduce((product, size) => product * BigInt(size), 1n);
+    const [begin, end] = data_offsets;
+    if (end < begin || BigInt(end - begin) !== elements * BigInt(BYTES[type])) {
+      throw badFile(path, `tensor ${name} of ${type} [${shape}] cannot take the bytes ${begin} to ${end}`);
+    }
+    tensors.set(name, { type, shape, begin: dataStart + begin, end: dataStart + end });
+  }
+  return { tensors, metadata: metadata.data };
+}
+
+/** The tensors in the order of their bytes must tile the rest of the file: no gap, no overlap, nothing left over. */
+function checkRanges(path: string, tensors: Map<string, TensorEntry>, dataStart: number, fileBytes: number): void {
+  const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  let position = dataStart;
+  for (const [name, { begin, end }] of inOrder) {
+    if (begin !== position) throw badFile(path, `tensor ${name} starts at byte ${begin}, expected was ${position}`);
+    position = end;
+  }
+  if (position !== fileBytes) throw badFile(path, `its tensors end at byte ${position}, the file at ${fileBytes}`);
+}
+
+/** One tensor as float32 (F32, F16 and BF16 widen exactly). Throws `unsupported` for any other type. */
+export function readFloatTensor(file: SafetensorsFile, name: string): FloatTensor {
+  const entry = file.tensors.get(name);
+  assert(entry !== undefined, `no tensor ${name} in ${file.path}`);
+  const { type, shape, begin, end } = entry;
+  if (type !== 'F32' && type !== 'F16' && type !== 'BF16') {
+    throw new ParetuneError(
+      'unsupported',
+      `${file.path}: tensor ${name} is of type ${type}; supported are F32, F16, BF16.`,
+      {
+        hint: 'Use the unquantized weights of the model.',
+      },
+    );
+  }
+  const handle = openForReading(file.path);
+  try {
+    const bytes = readRange(handle, file.path, begin, end);
+    // The buffer is our own and starts at offset 0, so it can be viewed in place; all platforms we run on are little-endian.
+    if (type === 'F32') return { shape, data: new Float32Array(bytes.buffer, 0, bytes.length / 4) };
+    const halves = new Uint16Array(bytes.buffer, 0, bytes.length / 2);
+    return { shape, data: type === 'F16' ? halvesToFloats(halves) : bfloatsToFloats(halves) };
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/**
+ * Writes float tensors, sorted by name, as F32 or F16. The file appears at `path` whole or not at all: it is written
+ * beside it, flushed to the disk and renamed. Throws `disk`.
+ */
+export function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, FloatTensor>,
+  options: { type?: 'F32' | 'F16'; metadata?: Record<string, string> } = {},
+): void {
+  const { type = 'F32', metadata = { format: 'pt' } } = options;
+  const names = [...tensors.keys()].sort();
+  const header: Record<string, unknown> = Object.create(null);
+  header.__metadata__ = metadata;
+  let offset = 0;
+  for (const name of names) {
+    const { shape, data } = tensors.get(name)!;
+    assert(name !== '__metadata__', 'a tensor cannot be named __metadata__');
+    assert(shape.reduce((a, b) => a * b, 1) === data.length, `tensor ${name} has ${data.length} values for [${shape}]`);
+    const end = offset + data.length * BYTES[type];
+    header[name] = { dtype: type, shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  // Padded with spaces so that the tensors start on a multiple of 8, as the format's own writer does.
+  const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, 0x20);
+  json.copy(padded);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  writeFileAtomically(path, function* () {
+    yield length;
+    yield padded;
+    for (const name of names) {
+      const { data } = tensors.get(name)!;
+      const values = type === 'F32' ? data : floatsToHalves(data);
+      yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    }
+  });
+}
+
+/** Writes the parts to a file that appears whole or not at all. Throws `disk`. */
+export function writeFileAtomically(path: string, parts: () => Iterable<Uint8Array>): void {
+  const temporary = `${path}.part-${process.pid}`;
+  let handle: number | null = null;
+  try {
+    handle = openSync(temporary, 'w');
+    for (const part of parts()) {
+      for (let done = 0; done < part.length; ) done += writeSync(handle, part, done, part.length - done);
+    }
+    fsyncSync(handle);
+    closeSync(handle);
+    handle = null;
+    renameSync(temporary, path);
+  } catch (error) {
+    if (handle !== null) closeSync(handle);
+    rmSync(temporary, { force: true });
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    throw new ParetuneError('disk', `${path} could not be written: ${(error as Error).message}.`, {
+      hint: 'Check the free space and the permissions of the folder.',
+      cause: error,
+    });
+  }
+}
+
+function openForReading(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    throw new ParetuneError('not-found', `${path} cannot be opened: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+function readRange(handle: number, path: string, begin: number, end: number): Buffer {
+  const bytes = allocate(path, end - begin);
+  for (let done = 0; done < bytes.length; ) {
+    // At most 1 GB a call: larger reads fail on some systems.
+    const read = readSync(handle, bytes, done, Math.min(bytes.length - done, 2 ** 30), begin + done);
+    if (read === 0) throw badFile(path, `it ends at byte ${begin + done}, while it is being read`);
+    done += read;
+  }
+  return bytes;
+}
+
+function allocate(path: string, bytes: number): Buffer {
+  try {
+    return Buffer.from(new ArrayBuffer(bytes));
+  } catch (cause) {
+    throw new ParetuneError('memory', `${path}: there is no room in memory for ${bytes} bytes.`, {
+      hint: 'Close other programs or choose a smaller model.',
+      cause,
+    });
+  }
+}
+
+function badFile(path: string, what: string): ParetuneError {
+  return new ParetuneError('bad-file', `${path} is not a valid safetensors file: ${what}.`, {
+    hint: 'The file is damaged or incomplete: download or save it again.',
+  });
+}
