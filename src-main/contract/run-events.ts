@@ -28,6 +28,8 @@ export type RunFacts = {
   parameters: number;
   /** mean price of one call under the start policy: costs are divided by it inside the tool reward */
   referencePrice: number;
+  /** mean sampled tokens of a trajectory under the start policy: lengths are divided by it inside the length reward */
+  referenceLength: number;
   /** the cost at which efficiency is 0 on the hypervolume's axis */
   costLimit: number;
 };

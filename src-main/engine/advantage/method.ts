@@ -8,8 +8,8 @@ export type ScoredGroup = {
   problemId: string;
   /** [G][M] reward vectors, all maximised; objective 0 is task success */
   rewards: number[][];
-  /** [G] 1 for a success, 0 for a failure */
-  successes: number[];
+  /** [G] 1 for a success, 0 for a failure, null where nothing could be graded: advantage 0, no influence on the others */
+  successes: (number | null)[];
 };
 
 export type AdvantageInput = {
@@ -24,7 +24,7 @@ export type AdvantageInput = {
 export type AdvantageOutput<State> = {
   /** [P][G] */
   advantages: number[][];
-  /** [P][G] rank of each trajectory's front, 1 is best; absent where the method does not rank */
+  /** [P][G] rank of each trajectory's front, 1 is best, 0 for an ungraded one; absent where the method does not rank */
   ranks?: number[][];
   /** what the method reports of itself for the log, e.g. { stage: 1, rPareto: 0.7 } */
   report: Record<string, number>;
