@@ -2,10 +2,10 @@
  * Checks a whole finished graph against the operator table: nodes in topological order, every type and shape as inferred,
  * what a constant input holds as the builder said. Thirty lines that make every later bug smaller.
  */
-import { sameShape } from './dims.ts';
+import { sameShape, showShape } from './dims.ts';
 import type { Graph, Node, Value } from './graph.ts';
 import { showValue } from './graph.ts';
-import { inferOutputs } from './infer.ts';
+import { inferOutputs, type TensorType } from './infer.ts';
 import { nodeText } from './text.ts';
 
 /** Throws an error that shows the first offending node; returns the graph, so that it can stand in a chain. */
@@ -16,11 +16,11 @@ export function checkGraph(graph: Graph): Graph {
     for (const input of node.inputs) {
       if (input !== null && !known.has(input)) fail(node, `${showValue(input)} is used before it is made`);
     }
-    const types = inferOutputs(node);
+    const types = typesOf(node);
     if (types.length !== node.outputs.length) fail(node, `has ${node.outputs.length} outputs, not ${types.length}`);
     for (const [i, output] of node.outputs.entries()) {
       if (output.dtype !== types[i].dtype || !sameShape(output.shape, types[i].shape))
-        fail(node, `output ${i} is not as inferred`);
+        fail(node, `output ${i} is not as inferred: ${types[i].dtype}${showShape(types[i].shape)}`);
       known.add(output);
     }
     checkAxes(node, constants);
@@ -29,6 +29,14 @@ export function checkGraph(graph: Graph): Graph {
     if (!known.has(value)) throw new Error(`internal: output ${name} of graph ${graph.name} is made by no node`);
   }
   return graph;
+}
+
+function typesOf(node: Node): TensorType[] {
+  try {
+    return inferOutputs(node);
+  } catch (error) {
+    fail(node, (error as Error).message);
+  }
 }
 
 /** Reduced axes are told twice, as a tensor for the runtime and as numbers for the builder: they must agree. */

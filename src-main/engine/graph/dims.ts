@@ -45,10 +45,16 @@ export function quotientOf(a: Dim, b: Dim): Dim | null {
   return fromFactors(top.factor / bottom.factor, rest);
 }
 
-/** The length of a concatenation: a number, or one opaque symbol. */
+/**
+ * The length of a concatenation: a number, or one opaque symbol such as `P+S`. A product in it is written `(2·B)+S`, so
+ * that it stays one symbol when it is a factor of further products.
+ */
 export function sumOf(dims: Shape): Dim {
-  if (dims.every((dim) => typeof dim === 'number')) return dims.reduce<number>((sum, dim) => sum + (dim as number), 0);
-  return dims.join('+');
+  const parts = dims.filter((dim) => dim !== 0);
+  if (parts.length === 1) return parts[0];
+  if (parts.every((dim) => typeof dim === 'number')) return parts.reduce<number>((sum, dim) => sum + (dim as number), 0);
+  const show = (dim: Dim) => (symbolsOf(dim).length > 1 || factorOf(dim) !== 1 ? `(${dim})`.replaceAll('*', '·') : dim);
+  return parts.map((dim) => (typeof dim === 'number' ? dim : show(dim))).join('+');
 }
 
 /** The symbols a dimension is a product of. */

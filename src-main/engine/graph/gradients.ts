@@ -6,8 +6,10 @@
  * A contribution is a value, or a function that adds itself to what other uses of the input contributed already (a
  * scatter into it, a Gemm with it as its added matrix), or null.
  */
+import { assert } from '../base/assert.ts';
 import { positiveAxis, productOf } from './dims.ts';
 import type { Node, Value } from './graph.ts';
+import { isFloat } from './infer.ts';
 import {
   add,
   cast,
@@ -16,6 +18,7 @@ import {
   expand,
   filled,
   fusedRotary,
+  gatherElements,
   gemm,
   less,
   lessOrEqual,
@@ -119,8 +122,11 @@ export const gradientRules: Record<string, GradientRule> = {
   },
   // nothing flows through: comparisons, rounding, and the Identity that ops.ts calls stopGradient
   Identity: () => [null],
-  // only between float types
-  Cast: (node, [dy]) => [cast(dy, inputs(node)[0].dtype)],
+  // only between float types: a whole number has no slope
+  Cast(node, [dy]) {
+    const [x] = inputs(node);
+    return [isFloat(x.dtype) && isFloat(dy.dtype) ? cast(dy, x.dtype) : null];
+  },
   Where(node, [dy]) {
     const condition = inputs(node)[0];
     return [null, where(condition, dy, 0), where(condition, 0, dy)];
@@ -164,6 +170,12 @@ export const gradientRules: Record<string, GradientRule> = {
     const [x, indices] = inputs(node);
     const axis = node.attributes.axis as number;
     return [(soFar) => scatterAdd(soFar ?? filled(x.graph, x.dtype, x.shape, 0), indices, dy, axis), null];
+  },
+  ScatterElements: (node, [dy]) => [dy, null, gatherElements(dy, inputs(node)[1], node.attributes.axis as number)],
+  // each element counts in all later sums: the sums of dy from the other end
+  CumSum(node, [dy]) {
+    const reverse = node.attributes.reverse === 1 ? 0 : 1;
+    return [dy.graph.node('CumSum', [dy, inputs(node)[1]], { reverse })[0], null];
   },
   ReduceSum: (node, [dy]) => [restoreAxes(node, dy), null],
   ReduceMean(node, [dy]) {
@@ -242,24 +254,15 @@ export const gradientRules: Record<string, GradientRule> = {
     ];
   },
   // a rotation: the gradient is turned back by the negative angle
-  RotaryEmbedding(node, [dy]) {
+  RotaryEmbedding(node, [dy], needed) {
+    assert(!needed[2] && !needed[3], 'RotaryEmbedding has no gradient for its tables');
     const [, positions, cosines, sines] = inputs(node);
     return [fusedRotary(dy, positions, cosines, neg(sines), node.attributes.num_heads as number), null, null, null];
   },
 };
 
 /** Operators whose outputs are whole numbers or truths: nothing flows back, and no rule is needed. */
-export const withoutGradient = new Set([
-  'Less',
-  'LessOrEqual',
-  'Greater',
-  'Equal',
-  'And',
-  'Not',
-  'ArgMax',
-  'Shape',
-  'CumSum',
-]);
+export const withoutGradient = new Set(['Less', 'LessOrEqual', 'Greater', 'Equal', 'And', 'Not', 'ArgMax', 'Shape']);
 
 /** 1 / (number of elements reduced into one), also where a dimension is a symbol. */
 function elementRatio(node: Node, x: Value): Value | number {

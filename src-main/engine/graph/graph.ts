@@ -51,6 +51,7 @@ export class Graph {
   /** a value that has the dimension, and the int64 [1] that measures it */
   readonly #sources = new Map<string, Value>();
   readonly #lengths = new Map<string, Value>();
+  readonly #shapes = new Map<string, Value>();
   readonly #names = new Set<string>();
   #count = 0;
 
@@ -74,10 +75,12 @@ export class Graph {
 
   /** A small constant; equal constants are one tensor. A bare number is a scalar of rank 0, a list has rank 1. */
   constant(dtype: DType, content: number | readonly number[]): Value {
-    const key = `${dtype} ${JSON.stringify(content)}`;
+    const list = typeof content === 'number' ? [content] : content;
+    // String() would merge 0 and -0, JSON the infinities and NaN
+    const words = list.map((item) => (Object.is(item, -0) ? '-0' : String(item)));
+    const key = `${dtype} ${typeof content === 'number' ? words[0] : showShape(words)}`;
     const known = this.#constants.get(key);
     if (known) return known;
-    const list = typeof content === 'number' ? [content] : content;
     const shape = typeof content === 'number' ? [] : [content.length];
     const value = this.initializer(this.#fresh('const'), dtype, shape, toTensorData(dtype, list));
     this.#constants.set(key, value);
@@ -87,6 +90,8 @@ export class Graph {
   /** Names a value as a result of the graph. */
   output(name: string, value: Value): void {
     assert(!this.outputs.some((output) => output.name === name), `output ${name} is named twice in graph ${this.name}`);
+    assert(name === value.name || !this.#names.has(name), `output ${name} has the name of another value`);
+    this.#names.add(name);
     this.outputs.push({ name, value });
   }
 
@@ -130,18 +135,17 @@ export class Graph {
     return parts.reduce((a, b) => this.node('Mul', [a, b])[0]);
   }
 
-  /** A shape as an int64 tensor, in the cheapest form that Reshape understands when `from` is the tensor reshaped. */
-  shapeTensor(shape: Shape, from?: Shape): Value {
-    const unknown = shape.filter((dim, i) => typeof dim === 'string' && dim !== from?.[i]);
-    if (from && unknown.length <= 1) {
-      return this.constant(
-        'int64',
-        shape.map((dim, i) => (typeof dim === 'number' ? dim : dim === from[i] ? 0 : -1)),
-      );
-    }
+  /** The runtime lengths of a shape, int64 [rank]; equal shapes are one tensor. */
+  shapeTensor(shape: Shape): Value {
     if (shape.every((dim) => typeof dim === 'number')) return this.constant('int64', shape as number[]);
+    if (shape.length === 1) return this.dimension(shape[0]);
+    const key = showShape(shape);
+    const known = this.#shapes.get(key);
+    if (known) return known;
     const parts = shape.map((dim) => this.dimension(dim));
-    return parts.length === 1 ? parts[0] : this.node('Concat', parts, { axis: 0 })[0];
+    const tensor = this.node('Concat', parts, { axis: 0 })[0];
+    this.#shapes.set(key, tensor);
+    return tensor;
   }
 
   #value(name: string, dtype: DType, shape: Shape): Value {

@@ -46,7 +46,8 @@ function need(condition: unknown, message: string): asserts condition {
   if (!condition) fail(message);
 }
 
-const isFloat = (dtype: DType) => dtype === 'float32' || dtype === 'float64' || dtype === 'float16';
+/** Whether a type is one that gradients exist for. */
+export const isFloat = (dtype: DType): boolean => dtype === 'float32' || dtype === 'float64' || dtype === 'float16';
 
 const unary: Infer = (_, [x]) => {
   need(isFloat(x.dtype), 'needs a float tensor');
@@ -75,6 +76,8 @@ const reduce: Infer = (call, [x]) => {
     axes.every((axis) => axis >= 0 && axis < x.shape.length),
     `axes ${call.known.axes} are outside the rank`,
   );
+  need(new Set(axes).size === axes.length, `axes ${call.known.axes} name one axis twice`);
+  need(axes.length > 0 || x.shape.length === 0, 'no axis is named, which ONNX reads as all of them');
   const shape = x.shape.flatMap((dim, i) => (axes.includes(i) ? (keep ? [1] : []) : [dim]));
   return [{ dtype: x.dtype, shape }];
 };
@@ -103,7 +106,10 @@ const table: Record<string, Infer> = {
   LessOrEqual: elementwise('bool'),
   Greater: elementwise('bool'),
   Equal: elementwise('bool'),
-  And: elementwise('bool'),
+  And: (call, operands) => {
+    need(operands[0].dtype === 'bool', 'needs bools');
+    return elementwise('bool')(call, operands);
+  },
   Neg: unary,
   Abs: unary,
   Exp: unary,
@@ -118,7 +124,10 @@ const table: Record<string, Infer> = {
   },
   CumSum: sameAsFirst,
   Identity: sameAsFirst,
-  Not: sameAsFirst,
+  Not: (call, [x]) => {
+    need(x.dtype === 'bool', 'needs a bool');
+    return sameAsFirst(call, [x]);
+  },
   Cast: (call, [x]) => [
     { dtype: castNames[call.attributes.to as number] ?? fail('unknown target type'), shape: x.shape },
   ],

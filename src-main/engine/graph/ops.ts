@@ -67,10 +67,25 @@ export function where(condition: Value, a: Operand, b: Operand): Value {
 
 export function reshape(x: Value, shape: Shape): Value {
   if (sameShape(x.shape, shape)) return x;
-  // in a target shape ONNX reads 0 as "as it was" unless told otherwise
-  const empty = shape.includes(0);
-  const target = x.graph.shapeTensor(shape, empty ? undefined : x.shape);
-  return x.graph.node('Reshape', [x, target], empty ? { allowzero: 1 } : {}, '', { shape })[0];
+  const [target, attributes] = reshapeTarget(x, shape);
+  return x.graph.node('Reshape', [x, target], attributes, '', { shape })[0];
+}
+
+/**
+ * The cheapest target that holds for all lengths, 0 included. ONNX reads -1 as "the rest", which must not be 0 / 0, and
+ * 0 as "as it was" unless allowzero is set.
+ */
+function reshapeTarget(x: Value, shape: Shape): [Value, Attributes] {
+  const constant = (forSymbol: 0 | -1) =>
+    x.graph.constant(
+      'int64',
+      shape.map((dim) => (typeof dim === 'number' ? dim : forSymbol)),
+    );
+  if (!shape.includes(0)) {
+    if (shape.every((dim, i) => typeof dim === 'number' || dim === x.shape[i])) return [constant(0), {}];
+    if (shape.filter((dim) => typeof dim === 'string').length === 1) return [constant(-1), {}];
+  }
+  return [x.graph.shapeTensor(shape), { allowzero: 1 }];
 }
 
 export function expand(x: Value, shape: Shape): Value {

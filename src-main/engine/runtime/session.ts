@@ -24,7 +24,7 @@ export type SessionOptions = {
   prepack?: boolean;
   /** folder that external weights are named relative to */
   weightsFolder?: string;
-  /** set to write the optimised graph, for inspection */
+  /** set to have the time of every node written to a file of this prefix when endProfiling is called */
   profilePrefix?: string;
 };
 
