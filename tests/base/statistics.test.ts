@@ -36,6 +36,16 @@ test('equal values have exactly their own value as mean and no deviation, whatev
   );
 });
 
+test('equal shares have equal means, wherever the ones stand', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(1), { minLength: 1, maxLength: 60 }), (flags) => {
+      const share = flags.filter((flag) => flag === 1).length / flags.length;
+      assert.equal(mean(flags), share);
+      assert.equal(mean([...flags].reverse()), share);
+    }),
+  );
+});
+
 test('a common offset costs the mean no digits', () => {
   assert.equal(mean([1e15 + 1, 1e15 + 2, 1e15 + 6]) - 1e15, 3);
 });

@@ -10,19 +10,32 @@ import { betaQuantile, normalQuantile, studentQuantile, studentUpperTail } from 
 
 export type Interval = { low: number; high: number };
 
+/** Sum of finite values, rounded once (Neumaier's compensated summation): hardly depends on their order. */
+export function sum(values: readonly number[]): number {
+  let total = 0;
+  let lost = 0;
+  for (const value of values) {
+    const next = total + value;
+    lost += Math.abs(total) >= Math.abs(value) ? total - next + value : value - next + total;
+    total = next;
+  }
+  return total + lost;
+}
+
 /**
- * Arithmetic mean of finite values; NaN for no values. Summed as distances from the first value, so that equal values have
- * exactly their own value as mean (a group without spread must not get a signal from rounding) and an offset costs no digits.
+ * Arithmetic mean of finite values; NaN for no values. Equal values have exactly their own value as mean, so that a group
+ * without spread gets no signal from rounding; equal success rates are equal numbers, so that archives see them as equal.
  */
 export function mean(values: readonly number[]): number {
-  return values[0] + values.reduce((sum, value) => sum + (value - values[0]), 0) / values.length;
+  if (values.length === 0) return Number.NaN;
+  return values.every((value) => value === values[0]) ? values[0] : sum(values) / values.length;
 }
 
 /** Sample variance (divided by n - 1, two passes); NaN for fewer than two values. */
 export function variance(values: readonly number[]): number {
   if (values.length < 2) return Number.NaN;
   const centre = mean(values);
-  return values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / (values.length - 1);
+  return sum(values.map((value) => (value - centre) ** 2)) / (values.length - 1);
 }
 
 /** Sample standard deviation (divided by n - 1); NaN for fewer than two values. */
