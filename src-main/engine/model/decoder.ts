@@ -1,0 +1,226 @@
+/**
+ * The forward pass of a Llama-style decoder as graph: embedding, blocks (RMS norm, rotary grouped-query attention, SwiGLU)
+ * and head. It is written once; what a block attends to is passed in, so that whole sequences (sequence-graph.ts) and
+ * cached decoding (decode-graph.ts) share all of it. Source: transformers' modeling_llama / qwen2 / qwen3.
+ *
+ * Letters: B rows, T tokens a row, N = B T, D width, H heads, KV key/value heads, G = H / KV, E head size, V vocabulary.
+ */
+import { productOf, type Shape } from '../graph/dims.ts';
+import type { Graph, Value } from '../graph/graph.ts';
+import {
+  add,
+  concat,
+  fusedRmsNorm,
+  fusedRotary,
+  fusedSilu,
+  gather,
+  gemm,
+  matmul,
+  mul,
+  reciprocal,
+  reduceMean,
+  reshape,
+  sigmoid,
+  split,
+  sqrt,
+  sub,
+  transpose,
+} from '../graph/ops.ts';
+import { loraA, loraB } from './lora.ts';
+import type { ModelConfig } from './model-config.ts';
+import { ropeTables } from './rope.ts';
+
+/** Everything a block needs beside its input. */
+export type Decoder = {
+  graph: Graph;
+  config: ModelConfig;
+  /** a weight by its Hugging Face name */
+  weight(name: string): Value;
+  /** the adapter of a linear module, null where it has none */
+  adapter(module: string): { a: Value; b: Value; scale: number } | null;
+  /** true uses ONNX Runtime's fused kernels, false only standard operators (float64, other runtimes) */
+  fused: boolean;
+  positions: Value;
+  cosines: Value;
+  sines: Value;
+};
+
+/** How a graph holds its weights and adapters. */
+export type DecoderOptions = {
+  config: ModelConfig;
+  weight(graph: Graph, name: string): Value;
+  lora?: { alpha: number; rank: number; modules: ReadonlySet<string> };
+  fused?: boolean;
+  /** rows of the rotary tables: the longest sequence the graph will see */
+  maxPositions: number;
+};
+
+/** A decoder around `positions` int64 [B, T]; adapters become float32 inputs named as in PEFT. */
+export function makeDecoder(graph: Graph, positions: Value, options: DecoderOptions): Decoder {
+  const { config, lora } = options;
+  const tables = ropeTables(config, options.maxPositions);
+  const tableShape = [options.maxPositions, config.headDim / 2];
+  const weights = new Map<string, Value>();
+  const adapters = new Map<string, { a: Value; b: Value; scale: number }>();
+  return {
+    graph,
+    config,
+    fused: options.fused ?? true,
+    positions,
+    cosines: graph.initializer('rope.cosines', 'float32', tableShape, tables.cosines),
+    sines: graph.initializer('rope.sines', 'float32', tableShape, tables.sines),
+    weight(name) {
+      const known = weights.get(name) ?? options.weight(graph, name);
+      weights.set(name, known);
+      return known;
+    },
+    adapter(module) {
+      if (!lora?.modules.has(module)) return null;
+      const known = adapters.get(module);
+      if (known) return known;
+      const [outputs, inputs] = this.weight(`${module}.weight`).shape;
+      const a = graph.input(loraA(module), 'float32', [lora.rank, inputs]);
+      const b = graph.input(loraB(module), 'float32', [outputs, lora.rank]);
+      const adapter = { a, b, scale: lora.alpha / lora.rank };
+      adapters.set(module, adapter);
+      return adapter;
+    },
+  };
+}
+
+/** Token embeddings: ids int64 [B, T] -> [N, D]. */
+export function embed(decoder: Decoder, ids: Value): Value {
+  const rows = gather(decoder.weight('model.embed_tokens.weight'), ids);
+  return reshape(rows, [productOf(ids.shape), decoder.config.hiddenSize]);
+}
+
+/** x [N, in] -> [N, out]; W is [out, in] as in the checkpoint. */
+export function linear(decoder: Decoder, x: Value, module: string, bias: boolean): Value {
+  const added = bias ? decoder.weight(`${module}.bias`) : undefined;
+  const base = gemm(x, decoder.weight(`${module}.weight`), { transposeB: true, add: added });
+  const adapter = decoder.adapter(module);
+  if (adapter === null) return base;
+  const narrow = gemm(x, adapter.a, { transposeB: true, scale: adapter.scale });
+  return gemm(narrow, adapter.b, { transposeB: true, add: base });
+}
+
+/** x / rms(x) * weight over the last axis. */
+export function rmsNorm(decoder: Decoder, x: Value, name: string): Value {
+  const weight = decoder.weight(`${name}.weight`);
+  if (decoder.fused) return fusedRmsNorm(x, weight, decoder.config.normEpsilon);
+  const meanSquare = reduceMean(mul(x, x), [-1]);
+  return mul(mul(x, reciprocal(sqrt(add(meanSquare, decoder.config.normEpsilon)))), weight);
+}
+
+/** Turns x [B, T, heads * E] by the angle of each token's position. */
+function rotate(decoder: Decoder, x: Value, heads: number): Value {
+  const { positions, cosines, sines } = decoder;
+  if (decoder.fused) return fusedRotary(x, positions, cosines, sines, heads);
+  const [rows, tokens] = x.shape;
+  const half = decoder.config.headDim / 2;
+  const [first, second] = split(reshape(x, [rows, tokens, heads, 2 * half]), [half, half], 3);
+  const cosine = reshape(gather(cosines, positions), [rows, tokens, 1, half]);
+  const sine = reshape(gather(sines, positions), [rows, tokens, 1, half]);
+  const turned = [sub(mul(first, cosine), mul(second, sine)), add(mul(second, cosine), mul(first, sine))];
+  return reshape(concat(turned, 3), x.shape);
+}
+
+/** x [N, heads * E] -> normalized (Qwen3), turned, [B, T, heads * E]. */
+function headsInPlace(decoder: Decoder, x: Value, heads: number, norm: string): Value {
+  const [rows, tokens] = decoder.positions.shape;
+  const { headDim, qkNorm } = decoder.config;
+  const normalized = qkNorm ? rmsNorm(decoder, reshape(x, [rows, tokens, heads, headDim]), norm) : x;
+  return rotate(decoder, reshape(normalized, [rows, tokens, heads * headDim]), heads);
+}
+
+/** Queries, keys and values of one layer. The G query heads of a key head are folded into its rows: no key is repeated. */
+export type Heads = {
+  /** [B, KV, G * T, E] */
+  queries: Value;
+  /** [B, KV, T, E] */
+  keys: Value;
+  /** [B, KV, T, E] */
+  values: Value;
+};
+
+/** Mixes the values: [B, KV, G * T, E]. What is visible is the caller's business. */
+export type Attend = (layer: number, heads: Heads) => Value;
+
+/** softmax(scores + mask) over the last axis, the folded query heads sharing the mask [.., T, S] of their token. */
+export function addMask(decoder: Decoder, scores: Value, mask: Value): Value {
+  const groups = decoder.config.heads / decoder.config.kvHeads;
+  if (groups === 1) return add(scores, mask);
+  const [rows, kvHeads, , columns] = scores.shape;
+  const tokens = decoder.positions.shape[1];
+  const unfolded = reshape(scores, [rows, kvHeads, groups, tokens, columns]);
+  return reshape(add(unfolded, mask), scores.shape);
+}
+
+export function attentionScores(decoder: Decoder, queries: Value, keys: Value): Value {
+  return matmul(queries, keys, {
+    transposeB: true,
+    scale: 1 / Math.sqrt(decoder.config.headDim),
+    fused: decoder.fused,
+  });
+}
+
+function attention(decoder: Decoder, x: Value, layer: number, attend: Attend): Value {
+  const { config } = decoder;
+  const { kvHeads, headDim } = config;
+  const groups = config.heads / kvHeads;
+  const [rows, tokens] = decoder.positions.shape;
+  const module = `model.layers.${layer}.self_attn`;
+  const project = (name: string) => linear(decoder, x, `${module}.${name}`, config.qkvBias);
+  const folded = (value: Value, shape: Shape, perm: number[]) => transpose(reshape(value, shape), perm);
+
+  const turnedQueries = headsInPlace(decoder, project('q_proj'), config.heads, `${module}.q_norm`);
+  const turnedKeys = headsInPlace(decoder, project('k_proj'), kvHeads, `${module}.k_norm`);
+  const queries = folded(turnedQueries, [rows, tokens, kvHeads, groups, headDim], [0, 2, 3, 1, 4]);
+  const keys = folded(turnedKeys, [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
+  const values = folded(project('v_proj'), [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
+  const mixed = attend(layer, {
+    queries: reshape(queries, [rows, kvHeads, productOf([groups, tokens]), headDim]),
+    keys,
+    values,
+  });
+
+  const byToken = transpose(reshape(mixed, [rows, kvHeads, groups, tokens, headDim]), [0, 3, 1, 2, 4]);
+  const flat = reshape(byToken, [productOf([rows, tokens]), config.heads * headDim]);
+  return linear(decoder, flat, `${module}.o_proj`, config.outputBias);
+}
+
+/** down(silu(gate(x)) * up(x)) */
+function feedForward(decoder: Decoder, x: Value, layer: number): Value {
+  const module = `model.layers.${layer}.mlp`;
+  const bias = decoder.config.mlpBias;
+  const gate = linear(decoder, x, `${module}.gate_proj`, bias);
+  const active = decoder.fused ? fusedSilu(gate) : mul(gate, sigmoid(gate));
+  return linear(decoder, mul(active, linear(decoder, x, `${module}.up_proj`, bias)), `${module}.down_proj`, bias);
+}
+
+/** All blocks: [N, D] -> [N, D], before the last norm. */
+export function decoderBlocks(decoder: Decoder, embedded: Value, attend: Attend): Value {
+  let x = embedded;
+  for (let layer = 0; layer < decoder.config.layers; layer++) {
+    const prefix = `model.layers.${layer}`;
+    x = add(x, attention(decoder, rmsNorm(decoder, x, `${prefix}.input_layernorm`), layer, attend));
+    x = add(x, feedForward(decoder, rmsNorm(decoder, x, `${prefix}.post_attention_layernorm`), layer));
+  }
+  return x;
+}
+
+/** Logits of the chosen rows only: hidden [N, D], rows int64 [K] -> [K, V]. */
+export function headLogits(decoder: Decoder, hidden: Value, rows: Value): Value {
+  const chosen = rmsNorm(decoder, gather(hidden, rows), 'model.norm');
+  const head = decoder.config.tiedEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
+  return gemm(chosen, decoder.weight(head), { transposeB: true });
+}
+
+/** Weights that are fed on every run. */
+export function weightsAsInputs(shapes: ReadonlyMap<string, readonly number[]>): DecoderOptions['weight'] {
+  return (graph, name) => graph.input(name, 'float32', shapes.get(name) ?? missing(name));
+}
+
+function missing(name: string): never {
+  throw new Error(`internal: the model has no weight ${name}`);
+}

@@ -1,0 +1,119 @@
+/**
+ * Trajectories as micro-batches of arrays: sorted by length, right-padded, cut so that rows x padded length stays within a
+ * budget. The weight of every token in the whole batch's loss is fixed here, so any cut gives the same gradient.
+ */
+import { HIDDEN } from '../model/decode-graph.ts';
+import type { Tensor } from '../runtime/session.ts';
+
+/** One sequence to learn from. `trained` are the indices of its tokens that count (each predicted from the one before). */
+export type TrainRow = {
+  tokens: readonly number[];
+  trained: readonly number[];
+  /** one advantage for all its tokens; 1 in supervised training */
+  advantage: number;
+  /** [trained] under the old and the reference policy, where the loss needs them */
+  oldLogprobs?: readonly number[];
+  referenceLogprobs?: readonly number[];
+};
+
+export type Aggregation = 'batch-token' | 'sequence-mean' | 'constant';
+
+export type MicroBatch = {
+  /** which rows of the batch, in this micro-batch's order */
+  rowIndices: number[];
+  /** feeds of the sequence graph and of the loss */
+  feeds: Record<string, Tensor>;
+  tokens: number;
+};
+
+const float = (data: Float32Array, shape: number[]): Tensor => ({ dtype: 'float32', shape, data });
+const int = (data: BigInt64Array, shape: number[]): Tensor => ({ dtype: 'int64', shape, data });
+
+/** Weight of each trained token of row r in the sum. `maxTokens` is the constant normalizer's length (Dr. GRPO). */
+export function tokenWeight(
+  rows: readonly TrainRow[],
+  aggregation: Aggregation,
+  maxTokens: number,
+): (row: TrainRow) => number {
+  const total = rows.reduce((sum, row) => sum + row.trained.length, 0);
+  if (aggregation === 'batch-token') return () => 1 / Math.max(1, total);
+  if (aggregation === 'sequence-mean') return (row) => 1 / (rows.length * Math.max(1, row.trained.length));
+  return () => 1 / (rows.length * maxTokens);
+}
+
+/** Micro-batches over all rows that have something to learn. `weightOf` gives a row's token weight. */
+export function packBatch(
+  rows: readonly TrainRow[],
+  weightOf: (row: TrainRow) => number,
+  budget: number,
+): MicroBatch[] {
+  const order = rows.map((_, i) => i).filter((i) => rows[i].trained.length > 0);
+  order.sort((a, b) => rows[b].tokens.length - rows[a].tokens.length || a - b);
+  const batches: MicroBatch[] = [];
+  for (let start = 0; start < order.length; ) {
+    const length = rows[order[start]].tokens.length;
+    const count = Math.max(1, Math.floor(budget / length));
+    batches.push(packRows(rows, order.slice(start, start + count), weightOf));
+    start += count;
+  }
+  return batches;
+}
+
+function packRows(rows: readonly TrainRow[], indices: number[], weightOf: (row: TrainRow) => number): MicroBatch {
+  const B = indices.length;
+  const T = Math.max(...indices.map((i) => rows[i].tokens.length));
+  const K = indices.reduce((sum, i) => sum + rows[i].trained.length, 0);
+  const ids = new BigInt64Array(B * T);
+  const positions = new BigInt64Array(B * T);
+  const chosen = new BigInt64Array(K);
+  const targets = new BigInt64Array(K);
+  const sequenceOf = new BigInt64Array(K);
+  const [advantages, tokenWeights, shares, oldLogprobs, referenceLogprobs] = Array.from(
+    { length: 5 },
+    () => new Float32Array(K),
+  );
+  let k = 0;
+  for (let b = 0; b < B; b++) {
+    const row = rows[indices[b]];
+    for (let t = 0; t < row.tokens.length; t++) ids[b * T + t] = BigInt(row.tokens[t]);
+    for (let t = 0; t < T; t++) positions[b * T + t] = BigInt(t);
+    const weight = weightOf(row);
+    for (const [i, t] of row.trained.entries()) {
+      chosen[k] = BigInt(b * T + t - 1);
+      targets[k] = BigInt(row.tokens[t]);
+      sequenceOf[k] = BigInt(b);
+      advantages[k] = row.advantage;
+      tokenWeights[k] = weight;
+      shares[k] = 1 / row.trained.length;
+      oldLogprobs[k] = row.oldLogprobs?.[i] ?? 0;
+      referenceLogprobs[k] = row.referenceLogprobs?.[i] ?? 0;
+      k++;
+    }
+  }
+  return {
+    rowIndices: indices,
+    tokens: K,
+    feeds: {
+      ids: int(ids, [B, T]),
+      positions: int(positions, [B, T]),
+      causal: float(causalMask(T), [T, T]),
+      rows: int(chosen, [K]),
+      targets: int(targets, [K, 1]),
+      inverseTemperature: float(Float32Array.of(1), []),
+      advantages: float(advantages, [K, 1]),
+      tokenWeights: float(tokenWeights, [K, 1]),
+      oldLogprobs: float(oldLogprobs, [K, 1]),
+      referenceLogprobs: float(referenceLogprobs, [K, 1]),
+      sequenceOf: int(sequenceOf, [K, 1]),
+      sequenceShares: float(shares, [K, 1]),
+      sequenceZeros: float(new Float32Array(B), [B, 1]),
+    },
+  };
+}
+
+/** [T, T]: 0 on and below the diagonal, hidden above. */
+export function causalMask(T: number): Float32Array {
+  const mask = new Float32Array(T * T);
+  for (let t = 0; t < T; t++) mask.fill(HIDDEN, t * T + t + 1, (t + 1) * T);
+  return mask;
+}

@@ -1,0 +1,195 @@
+/**
+ * One trainable policy: its training graph (forward, backward), the optimizer, and scoring of given sequences. An update
+ * is: pack rows into micro-batches, add up their gradients, clip, AdamW in place.
+ */
+import { gradientsOf } from '../graph/reverse.ts';
+import type { Graph } from '../graph/graph.ts';
+import { mul, neg, reduceSum } from '../graph/ops.ts';
+import { buildSequenceGraph } from '../model/sequence-graph.ts';
+import { decoderOptions, type Policy, policyFeeds, trainable } from '../runtime/policy.ts';
+import { createSession, type Session, type Tensor } from '../runtime/session.ts';
+import { type AdamWSettings, type AdamWState, adamwState, adamwUpdate, clipFactor, norm2 } from './adamw.ts';
+import { type Aggregation, type MicroBatch, packBatch, type TrainRow, tokenWeight } from './pack-batch.ts';
+import { type PolicyLossOptions, policyLoss } from './policy-loss.ts';
+
+export type TrainerSettings = AdamWSettings & {
+  /** `supervised` is the plain negative log-likelihood of the trained tokens */
+  objective: 'supervised' | PolicyLossOptions;
+  maxGradNorm: number;
+  aggregation: Aggregation;
+  /** longest sequence, also the constant normalizer's length */
+  maxTokens: number;
+  microBatchTokens: number;
+  threads: number;
+};
+
+export type UpdateMetrics = {
+  loss: number;
+  gradNorm: number;
+  /** means over trained tokens, nats */
+  entropy: number;
+  kl: number | null;
+  clipFraction: number;
+  tokens: number;
+  /** [rows][trained] log-probabilities under the policy before the update */
+  logprobs: Float32Array[];
+};
+
+export type Scores = { logprobs: Float32Array[]; entropy: number };
+
+const MEASURES = ['entropies', 'kl', 'clippedLow', 'clippedHigh'] as const;
+
+export class Trainer {
+  readonly policy: Policy;
+  readonly settings: TrainerSettings;
+  optimizer: AdamWState;
+  readonly #gradient: Float32Array;
+  readonly #decayed: [number, number][];
+  #training: Promise<Session> | null = null;
+  #scoring: Promise<Session> | null = null;
+
+  constructor(policy: Policy, settings: TrainerSettings) {
+    this.policy = policy;
+    this.settings = settings;
+    const parameters = trainable(policy);
+    this.optimizer = adamwState(parameters.flat.length);
+    this.#gradient = new Float32Array(parameters.flat.length);
+    this.#decayed = parameters.specs
+      .filter((spec) => spec.shape.length > 1)
+      .map(({ name }) => {
+        const { data } = parameters.tensors[name];
+        const start = (data.byteOffset - parameters.flat.byteOffset) / 4;
+        return [start, start + data.length];
+      });
+  }
+
+  /** The gradient of the loss on these rows, added up in a flat array that the next call overwrites. */
+  async gradient(rows: readonly TrainRow[]): Promise<{ gradient: Float32Array; metrics: UpdateMetrics }> {
+    this.#training ??= createSession(trainingGraph(this.policy, this.settings), { threads: this.settings.threads });
+    const session = await this.#training;
+    const { aggregation, maxTokens, microBatchTokens } = this.settings;
+    const parameters = trainable(this.policy);
+    const weights = policyFeeds(this.policy);
+    const sums = { loss: 0, entropies: 0, kl: 0, clippedLow: 0, clippedHigh: 0 };
+    const logprobs: Float32Array[] = rows.map(() => new Float32Array(0));
+    const batches = packBatch(rows, tokenWeight(rows, aggregation, maxTokens), microBatchTokens);
+    this.#gradient.fill(0);
+    for (const batch of batches) {
+      const results = await session.run({ ...weights, ...batch.feeds });
+      sums.loss += results.loss.data[0] as number;
+      for (const name of MEASURES) sums[name] += (results[name]?.data[0] as number) ?? 0;
+      spread(batch, rows, results.logprobs.data as Float32Array, logprobs);
+      addGradients(this.#gradient, parameters.specs, results);
+    }
+    const tokens = Math.max(
+      1,
+      batches.reduce((sum, batch) => sum + batch.tokens, 0),
+    );
+    const metrics: UpdateMetrics = {
+      loss: sums.loss,
+      gradNorm: norm2(this.#gradient),
+      entropy: sums.entropies / tokens,
+      kl: hasKl(this.settings) ? sums.kl / tokens : null,
+      clipFraction: (sums.clippedLow + sums.clippedHigh) / tokens,
+      tokens,
+      logprobs,
+    };
+    return { gradient: this.#gradient, metrics };
+  }
+
+  /** One optimizer update on these rows. A non-finite loss or gradient leaves the weights as they were. */
+  async update(rows: readonly TrainRow[], learningRate: number): Promise<UpdateMetrics> {
+    const { gradient, metrics } = await this.gradient(rows);
+    if (!Number.isFinite(metrics.loss) || !Number.isFinite(metrics.gradNorm)) return metrics;
+    adamwUpdate(trainable(this.policy).flat, gradient, this.optimizer, {
+      ...this.settings,
+      learningRate,
+      scale: clipFactor(metrics.gradNorm, this.settings.maxGradNorm),
+      decayed: this.#decayed,
+    });
+    return metrics;
+  }
+
+  /** Log-probabilities of the trained tokens of each row under `policy` (this trainer's own unless another is given). */
+  async score(rows: readonly TrainRow[], policy: Policy = this.policy): Promise<Scores> {
+    this.#scoring ??= createSession(scoringGraph(this.policy, this.settings.maxTokens), {
+      threads: this.settings.threads,
+    });
+    const session = await this.#scoring;
+    const logprobs: Float32Array[] = rows.map(() => new Float32Array(0));
+    let entropy = 0;
+    let tokens = 0;
+    for (const batch of packBatch(rows, () => 1, this.settings.microBatchTokens)) {
+      const results = await session.run({ ...policyFeeds(policy), ...batch.feeds });
+      spread(batch, rows, results.logprobs.data as Float32Array, logprobs);
+      entropy += results.entropies.data[0] as number;
+      tokens += batch.tokens;
+    }
+    return { logprobs, entropy: entropy / Math.max(1, tokens) };
+  }
+
+  async dispose(): Promise<void> {
+    await (await this.#training)?.dispose();
+    await (await this.#scoring)?.dispose();
+  }
+}
+
+function hasKl(settings: TrainerSettings): boolean {
+  return settings.objective !== 'supervised' && settings.objective.klCoefficient > 0;
+}
+
+/** Outputs: loss [], logprobs [K, 1], sums of entropy, kl and clipped tokens [], and gradient.NAME of every trainable tensor. */
+export function trainingGraph(policy: Policy, settings: TrainerSettings): Graph {
+  const { graph, logprobs, entropies } = buildSequenceGraph('train', decoderOptions(policy, settings.maxTokens));
+  const sum = (name: (typeof MEASURES)[number], value: Parameters<typeof reduceSum>[0]) =>
+    graph.output(name, reduceSum(value, undefined, false));
+  graph.output('logprobs', logprobs);
+  sum('entropies', entropies);
+  let loss = logprobs;
+  if (settings.objective === 'supervised') {
+    const weights = graph.input('tokenWeights', 'float32', ['K', 1]);
+    loss = neg(reduceSum(mul(logprobs, weights), undefined, false));
+  } else {
+    const result = policyLoss(graph, logprobs, settings.objective);
+    loss = result.loss;
+    if (result.kl) sum('kl', result.kl);
+    sum('clippedLow', result.clippedLow);
+    sum('clippedHigh', result.clippedHigh);
+  }
+  graph.output('loss', loss);
+  const inputs = new Map(graph.inputs.map((value) => [value.name, value]));
+  const { specs } = trainable(policy);
+  const gradients = gradientsOf(
+    loss,
+    specs.map(({ name }) => inputs.get(name)!),
+  );
+  for (const [i, { name }] of specs.entries()) graph.output(`gradient.${name}`, gradients[i]);
+  return graph;
+}
+
+/** Outputs: logprobs [K, 1] and the sum of entropies []. */
+function scoringGraph(policy: Policy, maxTokens: number): Graph {
+  const { graph, logprobs, entropies } = buildSequenceGraph('score', decoderOptions(policy, maxTokens));
+  graph.output('logprobs', logprobs);
+  graph.output('entropies', reduceSum(entropies, undefined, false));
+  return graph;
+}
+
+/** A micro-batch's flat log-probabilities back to their rows. */
+function spread(batch: MicroBatch, rows: readonly TrainRow[], flat: Float32Array, into: Float32Array[]): void {
+  let offset = 0;
+  for (const index of batch.rowIndices) {
+    const length = rows[index].trained.length;
+    into[index] = flat.slice(offset, offset + length);
+    offset += length;
+  }
+}
+
+function addGradients(into: Float32Array, specs: readonly { name: string }[], results: Record<string, Tensor>): void {
+  let offset = 0;
+  for (const { name } of specs) {
+    const part = results[`gradient.${name}`].data as Float32Array;
+    for (let i = 0; i < part.length; i++) into[offset + i] += part[i];
+    offset += part.length;
+  }
+}
