@@ -10,6 +10,7 @@ import {
   movingAverage,
   pairedTest,
   standardDeviation,
+  sum,
   unbiasedMovingAverage,
   welchTest,
   wilsonInterval,
@@ -44,6 +45,11 @@ test('equal shares have equal means, wherever the ones stand', () => {
       assert.equal(mean([...flags].reverse()), share);
     }),
   );
+});
+
+test('a sum is rounded once and does not depend on the order of its values', () => {
+  assert.equal(sum([1, 1e100, 1, -1e100]), 2);
+  assert.equal(sum([0.1, 0.2, 0.3]), sum([0.3, 0.2, 0.1]));
 });
 
 test('a common offset costs the mean no digits', () => {

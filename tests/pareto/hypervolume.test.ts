@@ -56,6 +56,7 @@ test('a gain is the difference of two hypervolumes, never negative, and exactly 
       assert.ok(gain >= 0);
       assert.ok(near(gain, hypervolume(points, reference) - hypervolume(others, reference)));
       if (others.some((other) => covers(other, point))) assert.equal(gain, 0);
+      assert.equal(hypervolumeGain(points, reference, point), 0);
     }),
   );
 });

@@ -76,7 +76,7 @@ function longestEdge(): (point: Point) => number {
   };
 }
 
-/** M = 3: the area each point adds under a staircase, whose corners have x ascending and y descending. */
+/** M = 3: the area each point adds under a staircase, whose corners have x ascending and y descending (either may repeat). */
 function staircase(): (point: Point) => number {
   const corners: { x: number; y: number }[] = [];
   return ([x, y]) => {
@@ -93,7 +93,6 @@ function staircase(): (point: Point) => number {
     let right = x;
     let floor = corners[low]?.y ?? 0;
     let first = low;
-    const end = corners[low]?.x === x ? low + 1 : low;
     while (first > 0 && corners[first - 1].y <= y) {
       const corner = corners[--first];
       area += (right - corner.x) * (y - floor);
@@ -101,7 +100,7 @@ function staircase(): (point: Point) => number {
       floor = corner.y;
     }
     area += (right - (corners[first - 1]?.x ?? 0)) * (y - floor);
-    corners.splice(first, end - first, { x, y });
+    corners.splice(first, low - first, { x, y });
     return area;
   };
 }
