@@ -126,6 +126,7 @@ const endless: Attempt[] = [
   ['a huge power', '9 ** 9 ** 9', 'timeout', /^Timeout/],
   ['catastrophic backtracking', 'import re\nre.match(r"(a+)+$", "a" * 40 + "b")', 'timeout', /^Timeout/],
   ['flooding stderr', 'import sys\nwhile True: sys.stderr.write("x" * 9999)', 'timeout', /^Timeout/],
+  ['writing nothing for ever', 'import os\nwhile True: os.write(1, b"")', 'timeout', /^Timeout/],
   ['waiting by the clock', 'import time\nwhile time.time() < 2e9: pass', 'timeout', /^Timeout/],
   ['endless text', 'class A:\n  def __str__(s):\n    while True: pass\nA()', 'timeout', /^Timeout/],
 ];

