@@ -52,7 +52,8 @@ export function quotientOf(a: Dim, b: Dim): Dim | null {
 export function sumOf(dims: Shape): Dim {
   const parts = dims.filter((dim) => dim !== 0);
   if (parts.length === 1) return parts[0];
-  if (parts.every((dim) => typeof dim === 'number')) return parts.reduce<number>((sum, dim) => sum + (dim as number), 0);
+  if (parts.every((dim) => typeof dim === 'number'))
+    return parts.reduce<number>((sum, dim) => sum + (dim as number), 0);
   const show = (dim: Dim) => (symbolsOf(dim).length > 1 || factorOf(dim) !== 1 ? `(${dim})`.replaceAll('*', '·') : dim);
   return parts.map((dim) => (typeof dim === 'number' ? dim : show(dim))).join('+');
 }

@@ -169,7 +169,11 @@ export function gemm(a: Value, b: Value, options: MatMulOptions & { add?: Value 
   return a.graph.node('Gemm', options.add ? [a, b, options.add] : [a, b], attributes)[0];
 }
 
-/** Batched product over the last two axes; `fused` uses ONNX Runtime's FusedMatMul, which transposes and scales in place. */
+/**
+ * Batched product over the last two axes; `fused` uses ONNX Runtime's FusedMatMul, which transposes and scales in place.
+ * In 1.30.0 a fused product with a transposed side and an inner length of 0 leaves its result unwritten, where the plain
+ * one gives zeros; neither broadcasts a batch of length 0.
+ */
 export function matmul(a: Value, b: Value, options: MatMulOptions & { fused?: boolean } = {}): Value {
   const { transposeA = false, transposeB = false, scale = 1 } = options;
   if (options.fused) {

@@ -30,5 +30,5 @@ function attributeText(value: Attribute): string {
 
 function smallContent(data: Graph['initializers'][number]['data']): string {
   if (!('BYTES_PER_ELEMENT' in data)) return ` @ ${data.location}:${data.offset}`;
-  return data.length <= 8 ? ` = ${[...data].join(', ')}` : '';
+  return data.length > 0 && data.length <= 8 ? ` = ${[...data].join(', ')}` : '';
 }

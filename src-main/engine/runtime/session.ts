@@ -28,6 +28,12 @@ export type SessionOptions = {
   profilePrefix?: string;
 };
 
+/**
+ * Rewrites of ONNX Runtime 1.30.0 that we switch off: what they make of Transpose, Mul and MatMul stops, or leaves its
+ * result unwritten, where a length is 0. A graph that wants the fused form says so (FusedMatMul).
+ */
+const emptyTensorBugs = 'MatmulTransposeFusion;MatMulScaleFusion;ExpandElimination';
+
 export class Session {
   readonly #inner: ort.InferenceSession;
   readonly #inputs: Set<string>;
@@ -84,8 +90,9 @@ export async function openSession(model: Uint8Array | string, options: SessionOp
     executionMode: 'sequential',
     graphOptimizationLevel: 'all',
     enableMemPattern: false,
-    logSeverityLevel: 3,
-    extra: { session },
+    // every error is thrown as well: nothing of it belongs on the terminal
+    logSeverityLevel: 4,
+    extra: { session, optimization: { disable_specified_optimizers: emptyTensorBugs } },
     ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
   };
   try {
