@@ -1,0 +1,83 @@
+/** A policy measured on held-out problems: one trajectory a problem, means with 95 % intervals, and breakdowns. */
+import type { PolicyPoint, Problem, ScoredTrajectory, Split, Trajectory } from '../../contract/records.ts';
+import { mean, meanInterval, wilsonInterval } from '../base/statistics.ts';
+import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts';
+import type { DecodeEngine } from '../rollout/decode-engine.ts';
+import type { Environment } from './environment.ts';
+
+export type EvaluatedTrajectory = {
+  problem: Problem;
+  trajectory: Omit<ScoredTrajectory, 'rewards' | 'paretoRank' | 'advantage'>;
+};
+
+/** Summed price of a trajectory's calls. */
+export function costOf(trajectory: Pick<Trajectory, 'toolCalls'>): number {
+  return trajectory.toolCalls.reduce((sum, call) => sum + call.price, 0);
+}
+
+/** One trajectory for every problem, graded, in the order of the problems. */
+export async function rollOut(
+  environment: Environment,
+  engine: DecodeEngine,
+  problems: readonly Problem[],
+  settings: RolloutSettings,
+): Promise<EvaluatedTrajectory[]> {
+  const requests = problems.map((problem) => ({ problem, samples: 1 }));
+  const { groups } = await collectTrajectories(requests, engine, environment.formatOf, environment.callTool, settings);
+  return Promise.all(
+    problems.map(async (problem, i) => {
+      const [trajectory] = groups[i];
+      const success = await environment.grade(problem, trajectory);
+      return { problem, trajectory: { ...trajectory, success, cost: costOf(trajectory) } };
+    }),
+  );
+}
+
+/** The point that evaluated trajectories make. Ungraded ones are left out of every mean. */
+export function policyPoint(
+  evaluated: readonly EvaluatedTrajectory[],
+  at: { step: number; split: Split; sampling: PolicyPoint['sampling']; klToStart: number | null },
+): PolicyPoint {
+  const graded = evaluated.filter(({ trajectory }) => trajectory.success !== null);
+  const right = graded.filter(({ trajectory }) => trajectory.success);
+  const costs = graded.map(({ trajectory }) => trajectory.cost);
+  const n = graded.length;
+  const success = wilsonInterval(right.length, n);
+  const cost = n > 1 ? meanInterval(costs, 0.95) : { low: mean(costs), high: mean(costs) };
+  return {
+    ...at,
+    n,
+    success: n === 0 ? 0 : right.length / n,
+    successLow: success.low,
+    successHigh: success.high,
+    cost: n === 0 ? 0 : mean(costs),
+    costLow: Math.max(0, cost.low),
+    costHigh: cost.high,
+    calls: n === 0 ? 0 : mean(graded.map(({ trajectory }) => trajectory.toolCalls.length)),
+    responseLength: n === 0 ? 0 : mean(graded.map(({ trajectory }) => trajectory.sampledLogprobs.length)),
+    breakdown: breakdownOf(graded),
+  };
+}
+
+/** By task (`task:NAME`), by tag (`tag:NAME`), and what no demonstration ever held (`unseen`). */
+function breakdownOf(graded: readonly EvaluatedTrajectory[]): PolicyPoint['breakdown'] {
+  const parts = new Map<string, { n: number; right: number; cost: number }>();
+  for (const { problem, trajectory } of graded) {
+    const names = [
+      `task:${problem.task}`,
+      ...problem.tags.map((tag) => `tag:${tag}`),
+      ...(problem.unseen ? ['unseen'] : []),
+    ];
+    for (const name of names) {
+      const part = parts.get(name) ?? { n: 0, right: 0, cost: 0 };
+      parts.set(name, {
+        n: part.n + 1,
+        right: part.right + Number(trajectory.success),
+        cost: part.cost + trajectory.cost,
+      });
+    }
+  }
+  return Object.fromEntries(
+    [...parts].map(([name, { n, right, cost }]) => [name, { n, success: right / n, cost: cost / n }]),
+  );
+}
