@@ -15,9 +15,10 @@ export type ChatTemplate = (variables: Record<string, unknown>) => string;
 const MAX_SOURCE = 1_000_000;
 const MAX_OUTPUT = 4_000_000;
 const MAX_NODES = 2_000_000;
-/** Summed length of all strings and lists that were made: output and copies of it. */
-const MAX_WORK = 50_000_000;
-const MAX_RANGE = 100_000;
+/** Summed size of all values that were met: characters, and list items, each of which may cost a scope of its own in a loop. */
+const MAX_WORK = 20_000_000;
+const WORK_PER_ITEM = 50;
+const MAX_RANGE = 10_000;
 
 class Refusal extends Error {}
 
@@ -39,11 +40,12 @@ class BoundedInterpreter extends Interpreter {
     if (++this.nodes > MAX_NODES) throw new Error(`it takes more than ${MAX_NODES} steps`);
     const result = super.evaluate(node, scope);
     const { value } = result;
-    if (typeof value === 'string' || Array.isArray(value)) {
-      this.work += value.length;
+    if (typeof value === 'string') {
       if (value.length > MAX_OUTPUT) throw new Error(`it makes more than ${MAX_OUTPUT} characters`);
-      if (this.work > MAX_WORK) throw new Error(`it copies more than ${MAX_WORK} characters`);
-    }
+      this.work += value.length;
+    } else if (Array.isArray(value)) this.work += WORK_PER_ITEM * value.length;
+    else if (value instanceof Map) this.work += WORK_PER_ITEM * value.size;
+    if (this.work > MAX_WORK) throw new Error('it goes through more text and lists than any conversation needs');
     return result;
   }
 }
