@@ -29,37 +29,31 @@ export type MicroBatch = {
 const float = (data: Float32Array, shape: number[]): Tensor => ({ dtype: 'float32', shape, data });
 const int = (data: BigInt64Array, shape: number[]): Tensor => ({ dtype: 'int64', shape, data });
 
-/** Weight of each trained token of row r in the sum. `maxTokens` is the constant normalizer's length (Dr. GRPO). */
-export function tokenWeight(
-  rows: readonly TrainRow[],
-  aggregation: Aggregation,
-  maxTokens: number,
-): (row: TrainRow) => number {
+/** [rows] the weight of each of a row's trained tokens in the sum. `maxTokens` is the constant normalizer's length (Dr. GRPO). */
+export function tokenWeights(rows: readonly TrainRow[], aggregation: Aggregation, maxTokens: number): number[] {
   const total = rows.reduce((sum, row) => sum + row.trained.length, 0);
-  if (aggregation === 'batch-token') return () => 1 / Math.max(1, total);
-  if (aggregation === 'sequence-mean') return (row) => 1 / (rows.length * Math.max(1, row.trained.length));
-  return () => 1 / (rows.length * maxTokens);
+  return rows.map((row) => {
+    if (aggregation === 'batch-token') return 1 / Math.max(1, total);
+    if (aggregation === 'sequence-mean') return 1 / (rows.length * Math.max(1, row.trained.length));
+    return 1 / (rows.length * maxTokens);
+  });
 }
 
-/** Micro-batches over all rows that have something to learn. `weightOf` gives a row's token weight. */
-export function packBatch(
-  rows: readonly TrainRow[],
-  weightOf: (row: TrainRow) => number,
-  budget: number,
-): MicroBatch[] {
+/** Micro-batches over all rows that have something to learn; `weights` [rows] are their token weights. */
+export function packBatch(rows: readonly TrainRow[], weights: readonly number[], budget: number): MicroBatch[] {
   const order = rows.map((_, i) => i).filter((i) => rows[i].trained.length > 0);
   order.sort((a, b) => rows[b].tokens.length - rows[a].tokens.length || a - b);
   const batches: MicroBatch[] = [];
   for (let start = 0; start < order.length; ) {
     const length = rows[order[start]].tokens.length;
     const count = Math.max(1, Math.floor(budget / length));
-    batches.push(packRows(rows, order.slice(start, start + count), weightOf));
+    batches.push(packRows(rows, order.slice(start, start + count), weights));
     start += count;
   }
   return batches;
 }
 
-function packRows(rows: readonly TrainRow[], indices: number[], weightOf: (row: TrainRow) => number): MicroBatch {
+function packRows(rows: readonly TrainRow[], indices: number[], weights: readonly number[]): MicroBatch {
   const B = indices.length;
   const T = Math.max(...indices.map((i) => rows[i].tokens.length));
   const K = indices.reduce((sum, i) => sum + rows[i].trained.length, 0);
@@ -77,7 +71,7 @@ function packRows(rows: readonly TrainRow[], indices: number[], weightOf: (row: 
     const row = rows[indices[b]];
     for (let t = 0; t < row.tokens.length; t++) ids[b * T + t] = BigInt(row.tokens[t]);
     for (let t = 0; t < T; t++) positions[b * T + t] = BigInt(t);
-    const weight = weightOf(row);
+    const weight = weights[indices[b]];
     for (const [i, t] of row.trained.entries()) {
       chosen[k] = BigInt(b * T + t - 1);
       targets[k] = BigInt(row.tokens[t]);

@@ -9,7 +9,7 @@ import { buildSequenceGraph } from '../model/sequence-graph.ts';
 import { decoderOptions, type Policy, policyFeeds, trainable } from '../runtime/policy.ts';
 import { createSession, type Session, type Tensor } from '../runtime/session.ts';
 import { type AdamWSettings, type AdamWState, adamwState, adamwUpdate, clipFactor, norm2 } from './adamw.ts';
-import { type Aggregation, type MicroBatch, packBatch, type TrainRow, tokenWeight } from './pack-batch.ts';
+import { type Aggregation, type MicroBatch, packBatch, type TrainRow, tokenWeights } from './pack-batch.ts';
 import { type PolicyLossOptions, policyLoss } from './policy-loss.ts';
 
 export type TrainerSettings = AdamWSettings & {
@@ -63,7 +63,10 @@ export class Trainer {
       });
   }
 
-  /** The gradient of the loss on these rows, added up in a flat array that the next call overwrites. */
+  /**
+   * The gradient of the loss on these rows, added up in a flat array that the next call overwrites. Rows that cannot
+   * change anything (advantage 0, no KL term) count in the normalizer but are not computed: their log-probabilities are [].
+   */
   async gradient(rows: readonly TrainRow[]): Promise<{ gradient: Float32Array; metrics: UpdateMetrics }> {
     this.#training ??= createSession(trainingGraph(this.policy, this.settings), { threads: this.settings.threads });
     const session = await this.#training;
@@ -72,13 +75,15 @@ export class Trainer {
     const weights = policyFeeds(this.policy);
     const sums = { loss: 0, entropies: 0, kl: 0, clippedLow: 0, clippedHigh: 0 };
     const logprobs: Float32Array[] = rows.map(() => new Float32Array(0));
-    const batches = packBatch(rows, tokenWeight(rows, aggregation, maxTokens), microBatchTokens);
+    const idle = (row: TrainRow) => row.advantage === 0 && !hasKl(this.settings);
+    const learned = rows.map((row) => (idle(row) ? { ...row, trained: [] } : row));
+    const batches = packBatch(learned, tokenWeights(rows, aggregation, maxTokens), microBatchTokens);
     this.#gradient.fill(0);
     for (const batch of batches) {
       const results = await session.run({ ...weights, ...batch.feeds });
       sums.loss += results.loss.data[0] as number;
       for (const name of MEASURES) sums[name] += (results[name]?.data[0] as number) ?? 0;
-      spread(batch, rows, results.logprobs.data as Float32Array, logprobs);
+      spread(batch, learned, results.logprobs.data as Float32Array, logprobs);
       addGradients(this.#gradient, parameters.specs, results);
     }
     const tokens = Math.max(
@@ -97,10 +102,10 @@ export class Trainer {
     return { gradient: this.#gradient, metrics };
   }
 
-  /** One optimizer update on these rows. A non-finite loss or gradient leaves the weights as they were. */
+  /** One optimizer update on these rows. A loss or gradient that is not finite, or a gradient of zero, leaves everything as it was. */
   async update(rows: readonly TrainRow[], learningRate: number): Promise<UpdateMetrics> {
     const { gradient, metrics } = await this.gradient(rows);
-    if (!Number.isFinite(metrics.loss) || !Number.isFinite(metrics.gradNorm)) return metrics;
+    if (!Number.isFinite(metrics.loss) || !Number.isFinite(metrics.gradNorm) || metrics.gradNorm === 0) return metrics;
     adamwUpdate(trainable(this.policy).flat, gradient, this.optimizer, {
       ...this.settings,
       learningRate,
@@ -119,7 +124,11 @@ export class Trainer {
     const logprobs: Float32Array[] = rows.map(() => new Float32Array(0));
     let entropy = 0;
     let tokens = 0;
-    for (const batch of packBatch(rows, () => 1, this.settings.microBatchTokens)) {
+    for (const batch of packBatch(
+      rows,
+      rows.map(() => 1),
+      this.settings.microBatchTokens,
+    )) {
       const results = await session.run({ ...policyFeeds(policy), ...batch.feeds });
       spread(batch, rows, results.logprobs.data as Float32Array, logprobs);
       entropy += results.entropies.data[0] as number;
