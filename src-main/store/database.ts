@@ -34,6 +34,8 @@ export function openDatabase(path: string, mode: 'write' | 'read'): Connection {
       if (mode === 'write') {
         db.pragma('journal_mode = WAL');
         db.pragma('synchronous = NORMAL');
+        // The log is emptied at every checkpoint of the run; before that only where it has grown to 16 MB.
+        db.pragma('wal_autocheckpoint = 4000');
       } else {
         db.pragma('query_only = ON');
       }

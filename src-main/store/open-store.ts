@@ -17,7 +17,7 @@ import { deleteRun } from './delete-run.ts';
 import { migrate, requireCurrentVersion, requireIntact } from './migrate.ts';
 import { type Artifact, findRun } from './read-runs.ts';
 import { type Readers, readersOf } from './readers.ts';
-import { currentWriter, describeWriter, takeWriterLock, type Writer } from './writer-lock.ts';
+import { currentWriter, describeWriter, takeWriterLock, type Writer, type WriterLock } from './writer-lock.ts';
 
 export type Store = Readers & {
   readonly dataFolder: string;
@@ -62,7 +62,7 @@ export function openStore(dataFolder: string, options: { mode: 'write' | 'read' 
   let db: Connection | undefined;
   try {
     db = openDatabase(path, 'write');
-    return writingStore(dataFolder, path, db, lock.afterCrash, () => lock.release());
+    return writingStore(dataFolder, path, db, lock);
   } catch (error) {
     db?.close();
     lock.release();
@@ -70,16 +70,11 @@ export function openStore(dataFolder: string, options: { mode: 'write' | 'read' 
   }
 }
 
-function writingStore(
-  dataFolder: string,
-  path: string,
-  db: Connection,
-  afterCrash: boolean,
-  release: () => void,
-): Store {
+function writingStore(dataFolder: string, path: string, db: Connection, lock: WriterLock): Store {
   explainFailures(path, () => {
-    if (afterCrash) requireIntact(db, path, 'quick_check');
+    if (lock.afterCrash) requireIntact(db, path, 'quick_check');
     migrate(db, path);
+    lock.sign();
     // The lock is ours, so no run is running: those that say so were cut off.
     db.prepare(
       "UPDATE runs SET status = 'stopped', reason = 'interrupted: the process ended before the run did' WHERE status = 'running'",
@@ -111,7 +106,7 @@ function writingStore(
       try {
         guarded(() => db.close());
       } finally {
-        release();
+        lock.release();
       }
     },
   };

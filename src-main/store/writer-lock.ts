@@ -21,6 +21,9 @@ export type Writer = z.output<typeof writerSchema>;
 export type WriterLock = {
   /** the last writer ended without closing: a crash, a kill or a power cut */
   afterCrash: boolean;
+  /** Says that this process writes. Until then the signature of a crashed writer stays, and with it `afterCrash`. */
+  sign(): void;
+  /** Lets go, in order: the signature goes too. */
   release(): void;
 };
 
@@ -30,18 +33,16 @@ export function takeWriterLock(dataFolder: string): WriterLock | null {
   const path = join(dataFolder, 'writer.lock');
   const file = explainFailures(path, () => new Database(path, { timeout: 0 }));
   if (!tryLock(file, path)) return null;
-  const afterCrash = existsSync(infoPath(dataFolder));
-  try {
-    sign(dataFolder);
-  } catch (error) {
-    file.close();
-    throw error;
-  }
+  let signed = false;
   return {
-    afterCrash,
+    afterCrash: existsSync(infoPath(dataFolder)),
+    sign() {
+      sign(dataFolder);
+      signed = true;
+    },
     release() {
       if (!file.open) return;
-      rmSync(infoPath(dataFolder), { force: true });
+      if (signed) rmSync(infoPath(dataFolder), { force: true });
       file.close();
     },
   };
