@@ -6,9 +6,10 @@
  *   npm run starter -- --only over-user --to DIR --threads 1
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { openCorpus } from '../src-main/engine-process/corpora.ts';
 import { randomStream } from '../src-main/engine/base/random.ts';
 import { type ModelConfig, toConfigJson } from '../src-main/engine/model/model-config.ts';
 import { DecodeEngine } from '../src-main/engine/rollout/decode-engine.ts';
@@ -25,15 +26,14 @@ import { makeTokenizer } from '../src-main/engine/text/tokenizer.ts';
 import { makeTools } from '../src-main/engine/tools/registry.ts';
 import { supervisedDefaults, supervisedRow, trainSupervised } from '../src-main/engine/train/supervised.ts';
 import { writeSafetensors } from '../src-main/engine/weights/safetensors.ts';
-import { openCorpus } from '../src-main/store/open-corpus.ts';
 
 const SEED = 1;
 const WORDS = encyclopediaWords.filter((word) => /^\p{L}+$/u.test(word));
 const MAX_TOKENS = 96;
 /** Demonstrations generated for each task and phase, and what each phase is trained with. */
 const PHASES = {
-  1: { demonstrations: 60_000, steps: 1600, batchSize: 192, learningRate: 3e-3, warmupSteps: 60 },
-  2: { demonstrations: 12_000, steps: 120, batchSize: 192, learningRate: 1e-3, warmupSteps: 10 },
+  1: { demonstrations: 60_000, steps: 1000, batchSize: 160, learningRate: 3e-3, warmupSteps: 60 },
+  2: { demonstrations: 12_000, steps: 120, batchSize: 160, learningRate: 1e-3, warmupSteps: 10 },
 } as const;
 const TASKS: Record<Start, string[]> = {
   'over-user': ['arithmetic', 'multi-hop'],
@@ -154,7 +154,9 @@ function saveAgent(
 async function report(start: Start, folder: string, policy: Policy): Promise<void> {
   const agent = openAgent(folder);
   for (const task of TASKS[start]) {
-    const environment = await openEnvironment(agent, { tasks: [task], tools: [] }, openCorpus);
+    const environment = await openEnvironment(agent, { tasks: [task], tools: [] }, (corpus) =>
+      openCorpus(corpus, { dataFolder: tmpdir(), progress() {} }),
+    );
     const engine = new DecodeEngine(policy, { threads, maxTokens: 160 });
     const problems = environment.problems('selection', 300, SEED);
     for (const sampling of ['sampled', 'greedy'] as const) {

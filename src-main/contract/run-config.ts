@@ -101,7 +101,11 @@ export const runConfigSchema = z.strictObject({
       updatesPerBatch: z.int().min(1).max(64).default(1),
       clipLow: z.number().min(0).default(0.2),
       clipHigh: z.number().min(0).default(0.2),
+      /** two-sided clip: an upper bound on the ratio also where the advantage is negative */
+      clipDelta: z.number().min(1).nullable().default(null),
       klCoefficient: z.number().min(0).default(0),
+      /** `corrected` multiplies the KL estimate by the importance ratio */
+      klForm: z.enum(['plain', 'corrected']).default('plain'),
       /** how token losses are added up: all sampled tokens of the batch alike, a mean a trajectory, or a constant */
       aggregation: z.enum(['batch-token', 'sequence-mean', 'constant']).default('batch-token'),
       importance: z.enum(['token', 'sequence']).default('token'),

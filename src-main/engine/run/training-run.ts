@@ -1,0 +1,507 @@
+/**
+ * The training loop, top to bottom. Read this first.
+ *
+ *   problems -> rollouts -> grades -> reward vectors -> advantages -> one update -> (evaluation, checkpoint) -> next step
+ *
+ * A run is an async generator of events. Whoever consumes it stores each event before asking for the next one, so nothing
+ * the loop builds on can be lost; commands (stop, new prices) take effect between two steps. The same configuration, seed
+ * and machine give the same events, however often the run was interrupted.
+ */
+import type { Group, Json, PolicyPoint, Problem, ScoredTrajectory, StepMetrics } from '../../contract/records.ts';
+import { ParetuneError } from '../../contract/errors.ts';
+import type { RunConfig } from '../../contract/run-config.ts';
+import type { RunEvent, RunFacts } from '../../contract/run-events.ts';
+import type { AdvantageMethod } from '../advantage/method.ts';
+import { makeMethod, objectiveWeights } from '../advantage/methods.ts';
+import { hash32, randomStream } from '../base/random.ts';
+import { measureReferencePrice } from '../reward/amounts.ts';
+import { emptyFewest } from '../reward/fewest.ts';
+import { scoreGroups } from '../reward/score-groups.ts';
+import { collectTrajectories, type RolloutSettings, type RolloutTimes } from '../rollout/collect.ts';
+import { DecodeEngine } from '../rollout/decode-engine.ts';
+import { copyPolicy, type Policy, trainable } from '../runtime/policy.ts';
+import { tensorMap, makeParameters } from '../runtime/parameters.ts';
+import { runtimeVersion } from '../runtime/session.ts';
+import { scheduledRate } from '../train/adamw.ts';
+import {
+  listCheckpoints,
+  loadCheckpoint,
+  pruneCheckpoints,
+  saveCheckpoint,
+  type TensorFiles,
+} from '../train/checkpoint.ts';
+import type { TrainRow } from '../train/pack-batch.ts';
+import { Trainer, type UpdateMetrics } from '../train/trainer.ts';
+import type { Agent } from './agent.ts';
+import type { Environment } from './environment.ts';
+import { costOf, type EvaluatedTrajectory, policyPoint, rollOut } from './evaluate.ts';
+import { checkHealth, checkRollouts } from './run-health.ts';
+import { firstState, type RunState, withPoint } from './run-state.ts';
+
+export type RunDependencies = {
+  runId: string;
+  agent: Agent;
+  environment: Environment;
+  /** where checkpoints go */
+  runFolder: string;
+  tensorFiles: TensorFiles;
+  /** what the machine is: goes into the run's facts */
+  machine: { engineVersion: string; threads: number; cpu: string };
+  /** milliseconds, monotonic; measures and limits only */
+  clock: () => number;
+  /** aborted when the user asks to stop: the step is finished and saved */
+  signal: AbortSignal;
+  /** new prices the user set since the last call, or null */
+  takePrices?: () => Record<string, number> | null;
+};
+
+/** Where a run begins: at its start, or at the checkpoint in a folder. */
+export type RunStart = { kind: 'new' } | { kind: 'resume'; folder: string; attempt: number };
+
+/** Everything of a run that lives in memory. */
+type Run = {
+  config: RunConfig;
+  deps: RunDependencies;
+  policy: Policy;
+  /** the start policy, never changed: KL is measured against it */
+  start: Policy;
+  trainer: Trainer;
+  engine: DecodeEngine;
+  method: AdvantageMethod;
+  training: Problem[];
+  selection: Problem[];
+  report: Problem[];
+  state: RunState;
+};
+
+export async function* trainingRun(
+  config: RunConfig,
+  begin: RunStart,
+  deps: RunDependencies,
+): AsyncGenerator<RunEvent, void> {
+  const { runId } = deps;
+  const run = openRun(config, deps);
+  try {
+    if (begin.kind === 'resume') {
+      restore(run, begin.folder);
+      yield { kind: 'resumed', runId, fromStep: run.state.step, attempt: begin.attempt };
+    } else {
+      yield* startRun(run);
+    }
+    while (run.state.step < config.steps) {
+      if (deps.signal.aborted) return yield* endRun(run, 'stopped', 'The user stopped the run.');
+      yield* changePrices(run);
+      const problem = yield* trainingStep(run);
+      if (problem) return yield* endRun(run, 'failed', problem);
+      const { step } = run.state;
+      const last = step === config.steps;
+      if (last || step % config.evaluation.everySteps === 0) yield* evaluate(run);
+      if (last || step % config.checkpoint.everySteps === 0) yield* checkpoint(run);
+    }
+    yield* measure(run, run.report, 'report');
+    yield { kind: 'ended', runId, step: run.state.step, status: 'finished', reason: 'All steps are done.' };
+  } finally {
+    await run.trainer.dispose();
+    await run.engine.dispose();
+  }
+}
+
+/** The step of a run: from problems to an update. Answers with a reason where training must stop. */
+async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> {
+  const { config, deps, state, method } = run;
+  const { runId, clock, environment } = deps;
+  const began = clock();
+
+  const problems = problemsOfStep(run.training, config, state.step);
+  let rollouts = await collect(run, problems);
+  const slow = checkRollouts(rollouts.groups.flat());
+  if (slow !== null) {
+    // the machine slept, or was blocked: the same tokens once more, now in time
+    yield { kind: 'notice', runId, step: state.step, level: 'warning', code: 'rollouts-repeated', message: slow };
+    rollouts = await collect(run, problems);
+  }
+  const rolledOut = clock();
+
+  const graded = await Promise.all(
+    problems.map(async (problem, p) => ({
+      problemId: problem.id,
+      outcomes: await Promise.all(
+        rollouts.groups[p].map(async (trajectory) => ({
+          success: await environment.grade(problem, trajectory),
+          cost: costOf(trajectory),
+          sampledTokens: trajectory.sampledLogprobs.length,
+        })),
+      ),
+    })),
+  );
+  const gradedAt = clock();
+
+  const scored = scoreGroups(graded, state.fewest, { ...config, ...state.facts });
+  const result = method.advantages(
+    { step: state.step, totalSteps: config.steps, weights: objectiveWeights(config), groups: scored.groups },
+    state.method,
+  );
+  const groups: Group[] = problems.map((problem, p) => ({
+    problem,
+    trajectories: rollouts.groups[p].map(
+      (trajectory, g): ScoredTrajectory => ({
+        ...trajectory,
+        success: graded[p].outcomes[g].success,
+        cost: graded[p].outcomes[g].cost,
+        rewards: scored.groups[p].rewards[g],
+        paretoRank: result.ranks?.[p][g] ?? 0,
+        advantage: result.advantages[p][g],
+      }),
+    ),
+  }));
+  const broken = checkRollouts(groups.flatMap((group) => group.trajectories));
+  if (broken !== null) return broken;
+
+  const trainedFrom = clock();
+  const learningRate = scheduledRate(config.train, state.step, config.steps);
+  const update = await updatePolicy(run, groups, learningRate);
+  const trainedAt = clock();
+  const metrics = stepMetrics(groups, update, rollouts.times, result.report, {
+    learningRate,
+    rolloutMs: rolledOut - began,
+    gradeMs: gradedAt - rolledOut,
+    trainMs: trainedAt - trainedFrom,
+    stepMs: trainedAt - began,
+  });
+  const health = checkHealth(state, metrics);
+  if (!Number.isFinite(update.loss) || !Number.isFinite(update.gradNorm)) return health.stop;
+  run.state = {
+    ...state,
+    ...health.state,
+    step: state.step + 1,
+    optimizerUpdates: run.trainer.optimizer.updates,
+    fewest: scored.fewest,
+    method: result.state,
+  };
+  yield { kind: 'step', runId, step: state.step, groups, metrics };
+  for (const notice of health.notices) {
+    yield { kind: 'notice', runId, step: state.step, level: 'warning', ...notice };
+  }
+  return health.stop;
+}
+
+/** The problems of a step: the training set in shuffled passes, a function of seed and step only. */
+export function problemsOfStep(
+  training: readonly Problem[],
+  config: Pick<RunConfig, 'problemsPerStep' | 'seed'>,
+  step: number,
+): Problem[] {
+  const { problemsPerStep: P, seed } = config;
+  const passes = new Map<number, Problem[]>();
+  return Array.from({ length: P }, (_, i) => {
+    const at = step * P + i;
+    const pass = Math.floor(at / training.length);
+    const order = passes.get(pass) ?? randomStream(seed, 'pass', pass).shuffle(training);
+    passes.set(pass, order);
+    return order[at % training.length];
+  });
+}
+
+function collect(run: Run, problems: readonly Problem[]) {
+  const { environment } = run.deps;
+  const requests = problems.map((problem) => ({ problem, samples: run.config.groupSize }));
+  const settings = rolloutSettings(run, { seed: run.config.seed, step: run.state.step, sampling: 'sampled' });
+  return collectTrajectories(requests, run.engine, environment.formatOf, environment.callTool, settings);
+}
+
+function rolloutSettings(
+  { config, state, deps }: Run,
+  own: Pick<RolloutSettings, 'seed' | 'step' | 'sampling'>,
+): RolloutSettings {
+  return {
+    ...own,
+    limits: config.limits,
+    batch: config.rolloutBatch,
+    temperature: 1,
+    prices: state.prices,
+    weightsVersion: state.step,
+    clock: deps.clock,
+  };
+}
+
+/** A trajectory as something to learn from: all its sampled tokens, one advantage. */
+export function trainRow({ tokens, segments, advantage }: ScoredTrajectory): TrainRow {
+  const trained = segments.flatMap(({ kind, start, end }) =>
+    kind === 'model' ? Array.from({ length: end - start }, (_, i) => start + i) : [],
+  );
+  return { tokens, trained, advantage };
+}
+
+async function updatePolicy(run: Run, groups: readonly Group[], learningRate: number): Promise<UpdateMetrics> {
+  const { config, trainer, start } = run;
+  let rows: TrainRow[] = groups.flatMap((group) => group.trajectories.map(trainRow));
+  if (config.train.klCoefficient > 0) {
+    const { logprobs } = await trainer.score(rows, start);
+    rows = rows.map((row, i) => ({ ...row, referenceLogprobs: [...logprobs[i]] }));
+  }
+  if (config.train.updatesPerBatch > 1) {
+    const { logprobs } = await trainer.score(rows);
+    rows = rows.map((row, i) => ({ ...row, oldLogprobs: [...logprobs[i]] }));
+  }
+  let metrics = await trainer.update(rows, learningRate);
+  for (let update = 1; update < config.train.updatesPerBatch; update++) {
+    const again = await trainer.update(rows, learningRate);
+    metrics = { ...again, logprobs: metrics.logprobs };
+  }
+  return metrics;
+}
+
+/** Measures the start policy, fixes the run's facts by it, and saves it as checkpoint 0. */
+async function* startRun(run: Run): AsyncGenerator<RunEvent> {
+  const { config, deps } = run;
+  const trajectories = await roll(run, run.selection, 'sampled');
+  const lengths = trajectories.map(({ trajectory }) => trajectory.sampledLogprobs.length);
+  const paid = trajectories.map(({ trajectory }) => ({ cost: trajectory.cost, calls: trajectory.toolCalls.length }));
+  const prices = deps.environment.toolNames.map((name) => config.prices[name] ?? 1);
+  const facts: RunFacts = {
+    ...deps.machine,
+    runtimeVersion,
+    provider: 'cpu',
+    modelHash: deps.agent.folder.weightsHash(),
+    parameters: run.policy.base.flat.length,
+    referencePrice: measureReferencePrice(paid, prices),
+    referenceLength: Math.max(1, lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, lengths.length)),
+    costLimit:
+      config.costLimit > 0 ? config.costLimit : Math.max(1e-9, config.limits.calls * Math.max(...prices, 0)) || 1,
+  };
+  run.state = { ...run.state, facts };
+  yield { kind: 'started', runId: deps.runId, config, facts };
+  yield* evaluate(run, trajectories);
+  yield* measure(run, run.report, 'report');
+  yield* checkpoint(run);
+}
+
+/** Measures the policy on the selection split (the frontier's points) and, if asked for, greedily. */
+async function* evaluate(run: Run, known?: EvaluatedTrajectory[]): AsyncGenerator<RunEvent> {
+  const sampled = known ?? (await roll(run, run.selection, 'sampled'));
+  const point = policyPoint(sampled, {
+    step: run.state.step,
+    split: 'selection',
+    sampling: 'sampled',
+    klToStart: await klToStart(run, sampled),
+  });
+  const { frontier, onFrontier, hypervolume } = withPoint(run.state.frontier, point, run.state.facts.costLimit);
+  run.state = { ...run.state, frontier };
+  yield { kind: 'evaluated', runId: run.deps.runId, point, hypervolume, onFrontier };
+  if (run.config.evaluation.greedy) yield* measure(run, run.selection, 'selection', ['greedy']);
+}
+
+/** Points beside the frontier: greedy ones, and the report split, which decides nothing. */
+async function* measure(
+  run: Run,
+  problems: readonly Problem[],
+  split: PolicyPoint['split'],
+  samplings: readonly PolicyPoint['sampling'][] = run.config.evaluation.greedy ? ['sampled', 'greedy'] : ['sampled'],
+): AsyncGenerator<RunEvent> {
+  for (const sampling of samplings) {
+    const point = policyPoint(await roll(run, problems, sampling), {
+      step: run.state.step,
+      split,
+      sampling,
+      klToStart: null,
+    });
+    const { hypervolume } = withPoint([], point, run.state.facts.costLimit);
+    yield { kind: 'evaluated', runId: run.deps.runId, point, hypervolume, onFrontier: false };
+  }
+}
+
+/** One trajectory a problem, with the same draws at every evaluation: differences between policies are paired. */
+function roll(
+  run: Run,
+  problems: readonly Problem[],
+  sampling: PolicyPoint['sampling'],
+): Promise<EvaluatedTrajectory[]> {
+  const seed = hash32(`evaluation ${run.config.seed}`);
+  const settings = rolloutSettings(run, { seed, step: 0, sampling });
+  return rollOut(run.deps.environment, run.engine, problems, settings);
+}
+
+/** KL(policy || start policy) in nats a token (k3) on at most 64 trajectories of the policy. */
+async function klToStart(run: Run, evaluated: readonly EvaluatedTrajectory[]): Promise<number> {
+  if (run.state.step === 0) return 0;
+  const rows = evaluated
+    .slice(0, 64)
+    .map(({ trajectory }) => trainRow({ ...trajectory, rewards: [], paretoRank: 0, advantage: 1 }));
+  const now = await run.trainer.score(rows);
+  const then = await run.trainer.score(rows, run.start);
+  let sum = 0;
+  let count = 0;
+  for (const [i, logprobs] of now.logprobs.entries()) {
+    for (const [k, logprob] of logprobs.entries()) {
+      const difference = then.logprobs[i][k] - logprob;
+      sum += Math.exp(difference) - difference - 1;
+      count++;
+    }
+  }
+  return sum / Math.max(1, count);
+}
+
+/** Saves everything the run needs to go on; keeps the last few checkpoints and those of the frontier. */
+async function* checkpoint(run: Run): AsyncGenerator<RunEvent> {
+  const { config, deps, policy, trainer, state } = run;
+  const { specs } = trainable(policy);
+  const { m, v } = trainer.optimizer;
+  const saved = saveCheckpoint(
+    deps.runFolder,
+    {
+      step: state.step,
+      weights: tensorMap(trainable(policy)),
+      moments: { first: tensorMap(makeParameters(specs, m)), second: tensorMap(makeParameters(specs, v)) },
+      state: state as unknown as Json,
+    },
+    deps.tensorFiles,
+  );
+  const steps = listCheckpoints(deps.runFolder)
+    .map((record) => record.step)
+    .sort((a, b) => b - a);
+  const keep = new Set([
+    0,
+    ...steps.slice(0, config.checkpoint.keepLast),
+    ...state.frontier.map((point) => point.step),
+  ]);
+  yield { kind: 'checkpoint', runId: deps.runId, checkpoint: saved, dropped: steps.filter((step) => !keep.has(step)) };
+  // only after the database knows: a checkpoint that it counts on is never missing
+  pruneCheckpoints(deps.runFolder, keep);
+}
+
+async function* changePrices(run: Run): AsyncGenerator<RunEvent> {
+  const prices = run.deps.takePrices?.() ?? null;
+  if (prices === null) return;
+  // fewest costs were in old prices: they are found again, with the new ones
+  run.state = { ...run.state, prices: { ...run.state.prices, ...prices }, fewest: emptyFewest() };
+  yield { kind: 'prices', runId: run.deps.runId, step: run.state.step, prices: run.state.prices };
+}
+
+async function* endRun(run: Run, status: 'stopped' | 'failed', reason: string): AsyncGenerator<RunEvent, void> {
+  yield* checkpoint(run);
+  yield { kind: 'ended', runId: run.deps.runId, step: run.state.step, status, reason };
+}
+
+function openRun(config: RunConfig, deps: RunDependencies): Run {
+  const { agent, environment, machine } = deps;
+  const method = makeMethod(config);
+  const lora = config.train.parameters === 'lora' ? config.train.lora : null;
+  const policy = agent.newPolicy(lora, config.seed);
+  const maxTokens = Math.min(config.limits.tokens, agent.config.maxPositions);
+  const { train } = config;
+  const trainer = new Trainer(policy, {
+    ...train,
+    objective: {
+      clipLow: train.clipLow,
+      clipHigh: train.clipHigh,
+      delta: train.clipDelta,
+      klCoefficient: train.klCoefficient,
+      klForm: train.klForm,
+      importance: train.importance,
+      old: train.updatesPerBatch > 1 ? 'input' : 'current',
+    },
+    maxTokens,
+    threads: machine.threads,
+  });
+  // frozen weights are kept prepacked inside the decoding session while their second copy is small
+  const frozen = lora !== null && policy.base.flat.byteLength < PREPACK_BYTES;
+  const noFacts = { referencePrice: 1, referenceLength: 1, costLimit: 1 } as RunFacts;
+  return {
+    config,
+    deps,
+    policy,
+    start: copyPolicy(policy),
+    trainer,
+    engine: new DecodeEngine(policy, { threads: machine.threads, maxTokens, frozen }),
+    method,
+    training: environment.problems('train', config.trainProblems, config.seed),
+    selection: environment.problems('selection', config.selectionProblems, 0),
+    report: environment.problems('report', config.reportProblems, 0),
+    state: firstState(noFacts, config.prices, method.initialState()),
+  };
+}
+
+const PREPACK_BYTES = 2 ** 30;
+
+/** Weights, moments and memory of a checkpoint into a freshly opened run. */
+function restore(run: Run, folder: string): void {
+  const { weights, moments, state, step } = loadCheckpoint(folder, run.deps.tensorFiles);
+  const parameters = trainable(run.policy);
+  const into = (target: Float32Array, source: ReadonlyMap<string, { data: Float32Array }>) => {
+    let offset = 0;
+    for (const { name } of parameters.specs) {
+      const tensor = source.get(name);
+      if (!tensor) {
+        throw new ParetuneError('bad-file', `The checkpoint ${folder} has no tensor ${name}.`, {
+          hint: 'It belongs to another model or configuration; resume the run it was made by.',
+        });
+      }
+      target.set(tensor.data, offset);
+      offset += tensor.data.length;
+    }
+  };
+  into(parameters.flat, weights);
+  into(run.trainer.optimizer.m, moments.first);
+  into(run.trainer.optimizer.v, moments.second);
+  run.state = state as unknown as RunState;
+  run.trainer.optimizer.updates = run.state.optimizerUpdates;
+  run.state.step = step;
+}
+
+function stepMetrics(
+  groups: readonly Group[],
+  update: UpdateMetrics,
+  times: RolloutTimes,
+  report: Record<string, number>,
+  own: Pick<StepMetrics, 'learningRate' | 'rolloutMs' | 'gradeMs' | 'trainMs' | 'stepMs'>,
+): StepMetrics {
+  const all = groups.flatMap((group) => group.trajectories);
+  const graded = all.filter((trajectory) => trajectory.success !== null);
+  const share = (count: number, of: number) => (of === 0 ? 0 : count / of);
+  const calls = all.flatMap((trajectory) => trajectory.toolCalls);
+  const sampledTokens = all.reduce((sum, trajectory) => sum + trajectory.sampledLogprobs.length, 0);
+  const wins = groups.map((group) => group.trajectories.filter((trajectory) => trajectory.success === true).length);
+  const losses = groups.map((group) => group.trajectories.filter((trajectory) => trajectory.success === false).length);
+  const count = (test: (wins: number, losses: number) => boolean) =>
+    share(wins.filter((won, i) => test(won, losses[i])).length, groups.length);
+  const flat = groups.filter((group) => group.trajectories.every((trajectory) => trajectory.advantage === 0));
+  return {
+    ...own,
+    loss: update.loss,
+    gradNorm: update.gradNorm,
+    entropy: update.entropy,
+    samplerGap: samplerGap(all, update),
+    kl: update.kl,
+    clipFraction: update.clipFraction,
+    success: share(graded.filter((trajectory) => trajectory.success).length, graded.length),
+    cost: share(
+      all.reduce((sum, trajectory) => sum + trajectory.cost, 0),
+      all.length,
+    ),
+    calls: share(calls.length, all.length),
+    sampledTokens,
+    responseLength: share(sampledTokens, all.length),
+    groupsMixed: count((won, lost) => won > 0 && lost > 0),
+    groupsAllRight: count((won, lost) => won > 0 && lost === 0),
+    groupsAllWrong: count((won, lost) => won === 0 && lost > 0),
+    groupsWithoutSpread: share(flat.length, groups.length),
+    ungraded: all.length - graded.length,
+    toolFailureShare: share(calls.filter((call) => call.status !== 'ok').length, calls.length),
+    method: report,
+    toolMs: times.toolWaitMs,
+    logMs: 0,
+  };
+}
+
+/** Mean |log p (trainer) - log p (sampler)| over the tokens that were trained on. */
+function samplerGap(trajectories: readonly ScoredTrajectory[], update: UpdateMetrics): number {
+  let sum = 0;
+  let count = 0;
+  for (const [i, { sampledLogprobs }] of trajectories.entries()) {
+    for (const [k, logprob] of update.logprobs[i].entries()) {
+      sum += Math.abs(logprob - sampledLogprobs[k]);
+      count++;
+    }
+  }
+  return count === 0 ? 0 : sum / count;
+}
