@@ -6,6 +6,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
+import { z } from 'zod';
+import type { ChatMessage, ToolSpec } from '../../src-main/contract/records.ts';
+import { makeChatFormat } from '../../src-main/engine/text/chat-format.ts';
 import { compileChatTemplate } from '../../src-main/engine/text/chat-template.ts';
 import { makeTokenizer } from '../../src-main/engine/text/tokenizer.ts';
 import { goldenFile, goldenMissing } from './fixtures.ts';
@@ -32,6 +35,19 @@ type Chat = {
   }[];
   texts: { text: string; ids: number[]; decoded: string; decoded_skip_special: string }[];
 };
+
+const hfConversation = z.object({
+  messages: z.array(
+    z.object({
+      role: z.enum(['system', 'user', 'assistant', 'tool']),
+      content: z.string(),
+      tool_calls: z
+        .array(z.object({ function: z.object({ name: z.string(), arguments: z.record(z.string(), z.json()) }) }))
+        .optional(),
+    }),
+  ),
+  tools: z.array(z.object({ function: z.looseObject({}) })),
+});
 
 describe('chat.json', { skip: goldenMissing('chat.json') }, () => {
   const golden = goldenFile<Chat>('chat.json');
@@ -63,6 +79,36 @@ describe('chat.json', { skip: goldenMissing('chat.json') }, () => {
       }
     });
   }
+
+  test('the chat format makes the same prompts of our own messages', () => {
+    let compared = 0;
+    for (const { messages, tools, renderings } of golden.conversations) {
+      const parsed = hfConversation.safeParse({ messages, tools: tools ?? [] });
+      if (!parsed.success) continue; // null contents and arguments that are text: read by whoever imports such files
+      const specs = parsed.data.tools.map((tool) => tool.function as ToolSpec);
+      const format = makeChatFormat({
+        tokenizer,
+        template: config.chat_template,
+        tokenizerConfig: config,
+        eosTokenIds: [],
+        tools: specs,
+        primaryArgument: (name) => specs.find((spec) => spec.name === name)!.parameters.required[0],
+      });
+      const ours = parsed.data.messages.map(
+        ({ role, content, tool_calls }): ChatMessage => ({
+          role,
+          content,
+          toolCalls: tool_calls?.map((call) => call.function),
+        }),
+      );
+      for (const { add_generation_prompt, text, ids } of renderings) {
+        assert.equal(format.renderText(ours, specs, { generationPrompt: add_generation_prompt }), text);
+        if (add_generation_prompt) assert.deepEqual(format.promptTokens(ours), ids);
+        compared++;
+      }
+    }
+    assert.ok(compared > 0);
+  });
 
   test(`encodes and decodes ${golden.texts.length} texts`, () => {
     for (const { text, ids, decoded, decoded_skip_special } of golden.texts) {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ParetuneError } from '../../src-main/contract/errors.ts';
 import { compileChatTemplate } from '../../src-main/engine/text/chat-template.ts';
-import { loadQwen } from './models.ts';
+import { qwenTemplate } from './models.ts';
 
 const render = (source: string, variables: Record<string, unknown> = {}) =>
   compileChatTemplate(source)({ messages: [], ...variables });
@@ -89,7 +89,7 @@ describe('a chat template', () => {
   });
 
   test('that is damaged renders or ends in one ParetuneError', () => {
-    const source = loadQwen().template;
+    const source = qwenTemplate;
     const variables = {
       messages: [
         { role: 'user', content: 'a' },
@@ -110,7 +110,7 @@ describe('a chat template', () => {
           }
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 });

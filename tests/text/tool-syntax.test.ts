@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { hermesSyntax, taggedSyntax } from '../../src-main/engine/text/tool-syntax.ts';
-import { loadQwen, loadStarter, primaryArgument, python, search } from './models.ts';
+import { loadChatmlBytes, loadStarter, primaryArgument, python, search } from './models.ts';
 
-const qwen = loadQwen().tokenizer;
+const chatml = loadChatmlBytes();
 const starter = loadStarter().tokenizer;
-const hermes = (text: string) => hermesSyntax(qwen).parse(qwen.encode(text, { special: true }));
+const hermes = (text: string) => hermesSyntax(chatml).parse(chatml.encode(text, { special: true }));
 const tagged = (text: string) =>
   taggedSyntax(starter, [python, search], primaryArgument)!.parse(starter.encode(text, { special: true }));
 
@@ -43,7 +43,7 @@ describe('hermes', () => {
     ['<tool_call>{"name": "f", "arguments": [1]}</tool_call>', /must be/],
     ['<tool_call>{"name": "f", "arguments": "x"}</tool_call>', /not valid JSON/],
     ['<tool_call>{"name": "f"}</tool_call><tool_call>{</tool_call>', /not valid JSON/],
-    [`<tool_call>{"name": "f", "arguments": {"a": ${'['.repeat(100_000)}${']'.repeat(100_000)}}}</tool_call>`, /./],
+    [`<tool_call>{"name": "f", "arguments": {"a": ${'['.repeat(20_000)}${']'.repeat(20_000)}}}</tool_call>`, /./],
     ['<tool_call>{"name": "f"}</tool_call><|im_start|>user\nresult', /<\|im_start\|> in a turn/],
   ];
   for (const [text, message] of malformed) {
@@ -74,7 +74,7 @@ describe('hermes', () => {
       { numRuns: 300 },
     );
     fc.assert(
-      fc.property(fc.array(fc.nat(160_000)), (ids) => void hermesSyntax(qwen).parse(ids)),
+      fc.property(fc.array(fc.nat(300)), (ids) => void hermesSyntax(chatml).parse(ids)),
       { numRuns: 200 },
     );
   });
@@ -109,6 +109,6 @@ describe('tagged', () => {
   test('is there only if every tool has its token', () => {
     assert.equal(taggedSyntax(starter, [python, { ...search, name: 'browse' }], primaryArgument), null);
     assert.equal(taggedSyntax(starter, [], primaryArgument), null);
-    assert.equal(taggedSyntax(qwen, [python], primaryArgument), null);
+    assert.equal(taggedSyntax(chatml, [python], primaryArgument), null);
   });
 });

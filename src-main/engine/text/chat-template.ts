@@ -14,7 +14,7 @@ export type ChatTemplate = (variables: Record<string, unknown>) => string;
 
 const MAX_SOURCE = 1_000_000;
 const MAX_OUTPUT = 4_000_000;
-const MAX_NODES = 2_000_000;
+const MAX_NODES = 500_000;
 /** Summed size of all values that were met: characters, and list items, each of which may cost a scope of its own in a loop. */
 const MAX_WORK = 20_000_000;
 const WORK_PER_ITEM = 50;
