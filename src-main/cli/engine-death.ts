@@ -1,0 +1,59 @@
+/** Words for the end of an engine process that did not end by itself: what happened, what is lost, how to go on. */
+import { ParetuneError } from '../contract/errors.ts';
+
+/** What is known of the run that a request drives. */
+export type RunSoFar = { runId?: string; step?: number; checkpoint?: number };
+
+export type Death = {
+  command: string;
+  run: RunSoFar;
+  /** the last of its stderr */
+  output: string;
+  code?: number | null;
+  signal?: NodeJS.Signals | null;
+  /** it was ended by us after so much silence */
+  hungMs?: number;
+};
+
+const nativeFaults = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGABRT', 'SIGTRAP']);
+
+/** A `engine` or `memory` error. */
+export function describeDeath(death: Death): ParetuneError {
+  const { code, message } = cause(death);
+  const where = death.run.step === undefined ? '' : ` after step ${death.run.step}`;
+  const lines = [`The engine process ${message}${where} (command ${death.command}).`];
+  const last = death.output.trim().split('\n').slice(-5).join('\n');
+  if (last !== '') lines.push(`Its last words: ${last}`);
+  return new ParetuneError(code, lines.join('\n'), { hint: hint(death.run, code) });
+}
+
+function cause({ code, signal, hungMs, output }: Death): { code: 'engine' | 'memory'; message: string } {
+  if (hungMs !== undefined) {
+    return { code: 'engine', message: `gave no sign of life for ${duration(hungMs)} and was ended` };
+  }
+  if (/heap out of memory|bad_alloc|Cannot allocate memory/i.test(output)) {
+    return { code: 'memory', message: 'ran out of memory' };
+  }
+  if (signal === 'SIGKILL') {
+    return { code: 'memory', message: 'was killed from outside, as a system does that runs out of memory' };
+  }
+  if (signal && nativeFaults.has(signal)) return { code: 'engine', message: `ended by a native fault (${signal})` };
+  if (signal) return { code: 'engine', message: `was ended by ${signal}` };
+  // Windows reports a native fault as an exit code of the form 0xC0000005
+  if (code && code > 0x8000_0000) {
+    return { code: 'engine', message: `ended by a native fault (0x${code.toString(16).toUpperCase()})` };
+  }
+  return { code: 'engine', message: `ended with exit code ${code ?? 'unknown'}` };
+}
+
+function hint(run: RunSoFar, code: 'engine' | 'memory'): string {
+  const smaller = code === 'memory' ? ' A smaller rolloutBatch or train.microBatchTokens needs less memory.' : '';
+  if (run.runId === undefined) return `Nothing was kept of it; the command can be given again.${smaller}`;
+  const from = run.checkpoint === undefined ? 'from its start' : `from step ${run.checkpoint}`;
+  return `Nothing that was saved is lost. paretune resume ${run.runId} goes on ${from}.${smaller}`;
+}
+
+function duration(milliseconds: number): string {
+  const seconds = Math.round(milliseconds / 1000);
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} minutes`;
+}

@@ -1,0 +1,115 @@
+/**
+ * What every command of `paretune` works with: where output goes, which data folder is in use, and the supervised engine
+ * with its progress and Ctrl-C. A command asks the engine, prints for people, and returns the object that --json prints.
+ */
+import type { Json } from '../contract/records.ts';
+import type { RunEvent } from '../contract/run-events.ts';
+import type { CommandName, PayloadOf, ResultOf } from '../engine-process/commands.ts';
+import { readEnvironment } from './environment.ts';
+import { followRun, progressLine, type RunView, runLine, type ShowProgress, showProgress } from './progress.ts';
+import { type Engine, startEngine } from './supervise.ts';
+
+export type Session = {
+  json: boolean;
+  dataFolder: string;
+  /** columns of standard output */
+  columns: number;
+  /** set when the command has an answer, but the answer is that something is wrong: exit code 1 */
+  failed: boolean;
+  /** human output on standard output; nothing with --json */
+  print(text: string): void;
+  /** a line on standard error, in any mode */
+  note(text: string): void;
+  /** one command of the engine, with progress on standard error; `onItem` sees the parts of a list as they come */
+  engine<Name extends CommandName>(
+    name: Name,
+    payload: PayloadOf<Name>,
+    onItem?: (item: Json) => void,
+  ): Promise<ResultOf<Name>>;
+  /** ends the engine and puts the terminal in order */
+  close(): Promise<void>;
+};
+
+/** `dataFolder` undefined means the environment's. The engine starts with the first command that needs it. */
+export function openSession(options: { json: boolean; dataFolder?: string }): Session {
+  const environment = readEnvironment();
+  const dataFolder = options.dataFolder ?? environment.dataFolder;
+  const progress = showProgress({
+    write: (text) => process.stderr.write(text),
+    isTerminal: process.stderr.isTTY === true,
+    columns: () => process.stderr.columns ?? 80,
+    nowMs: () => performance.now(),
+  });
+  let engine: Engine | undefined;
+  const stopListening = onInterrupt(progress, () => engine);
+
+  const start = () =>
+    startEngine({
+      dataFolder,
+      silenceMs: environment.engineSilenceMs,
+      onSilence: (ms) =>
+        progress.note(`The engine has been silent for ${Math.round(ms / 1000)} s; a long step can be.`),
+    });
+
+  return {
+    json: options.json,
+    dataFolder,
+    columns: process.stdout.columns ?? 80,
+    failed: false,
+    print(text) {
+      if (!options.json) process.stdout.write(`${text}\n`);
+    },
+    note: (text) => progress.note(text),
+    async engine(name, payload, onItem) {
+      engine ??= start();
+      let view: RunView | undefined;
+      try {
+        const result = await engine.request(name, payload as Json, {
+          onEvent(event) {
+            view = followRun(view, event, performance.now());
+            const note = noteOf(event);
+            if (note !== undefined) progress.note(note);
+            if (view) progress.line(runLine(view));
+          },
+          onProgress: (state) => progress.line(progressLine(state)),
+          onItem,
+        });
+        return result as ResultOf<typeof name>;
+      } finally {
+        progress.end();
+      }
+    },
+    async close() {
+      stopListening();
+      await engine?.close();
+    },
+  };
+}
+
+/** Events that deserve a lasting line. */
+function noteOf(event: RunEvent): string | undefined {
+  if (event.kind === 'notice') return `${event.level === 'warning' ? 'warning: ' : ''}${event.message}`;
+  if (event.kind === 'resumed') return `run ${event.runId} goes on from step ${event.fromStep}`;
+  return undefined;
+}
+
+/**
+ * First Ctrl-C (or a polite signal): the engine finishes the step and saves. Second: it ends at once. Returns what undoes
+ * the listening.
+ */
+function onInterrupt(progress: ShowProgress, engine: () => Engine | undefined): () => void {
+  let asked = false;
+  const listener = () => {
+    const running = engine();
+    if (running === undefined) process.exit(1);
+    if (asked) return running.kill();
+    asked = true;
+    progress.note('Finishing the step and saving. Ctrl-C again stops at once.');
+    running.stop();
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, listener);
+  return () => {
+    for (const signal of signals) process.off(signal, listener);
+  };
+}

@@ -1,0 +1,16 @@
+/** All commands of the engine process by name. A command's module is loaded when it is first asked for. */
+
+export const commands = {
+  doctor: () => import('./commands/doctor.ts'),
+  'tools-list': () => import('./commands/tools-list.ts'),
+  'tools-check': () => import('./commands/tools-check.ts'),
+  'tools-try': () => import('./commands/tools-try.ts'),
+};
+
+export type CommandName = keyof typeof commands;
+
+type CommandOf<Name extends CommandName> = Awaited<ReturnType<(typeof commands)[Name]>>['command'];
+
+/** What a command is given and what it answers, for the other end of the protocol (types only: no code crosses). */
+export type PayloadOf<Name extends CommandName> = Parameters<CommandOf<Name>['run']>[0];
+export type ResultOf<Name extends CommandName> = Awaited<ReturnType<CommandOf<Name>['run']>>;

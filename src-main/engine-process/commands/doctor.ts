@@ -1,0 +1,112 @@
+/** `doctor`: whether this machine can do what Paretune needs, one line a check. A check never throws: it says what it saw. */
+import { existsSync } from 'node:fs';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { availableParallelism, freemem, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { toErrorRecord } from '../../contract/errors.ts';
+import { defineCommand } from '../command.ts';
+import { modelFolder, starterNames } from '../resources.ts';
+
+/** `warning`: it works, but not well. */
+export type Check = { name: string; state: 'ok' | 'warning' | 'failed'; message: string; hint: string };
+
+type Outcome = Partial<Omit<Check, 'name'>> & { message: string };
+
+const gigabyte = 1e9;
+
+/** In the order in which they are shown. */
+const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
+  async Node() {
+    const [major, minor] = process.versions.node.split('.').map(Number);
+    const message = `${process.versions.node} on ${process.platform} ${process.arch}`;
+    if (major > 22 || (major === 22 && minor >= 18)) return { message };
+    return { message, state: 'failed', hint: 'Paretune needs Node 22.18 or newer.' };
+  },
+  async 'ONNX Runtime'() {
+    const { createSession, runtimeVersion } = await import('../../engine/runtime/session.ts');
+    const { Graph } = await import('../../engine/graph/graph.ts');
+    const { add } = await import('../../engine/graph/ops.ts');
+    const graph = new Graph('doctor');
+    graph.output('sum', add(graph.input('a', 'float32', [2]), graph.input('b', 'float32', [2])));
+    const session = await createSession(graph, { threads: 1 });
+    const tensor = (...data: number[]) => ({ dtype: 'float32', shape: [2], data: Float32Array.from(data) }) as const;
+    const { sum } = await session.run({ a: tensor(1, 2), b: tensor(3, 4) });
+    await session.dispose();
+    if (sum.data[0] === 4 && sum.data[1] === 6) return { message: `${runtimeVersion}, CPU` };
+    return { message: `${runtimeVersion} adds wrongly: ${sum.data.join(', ')}`, state: 'failed' };
+  },
+  async 'Data folder'(dataFolder) {
+    await mkdir(dataFolder, { recursive: true });
+    const probe = join(dataFolder, `.doctor-${process.pid}`);
+    await writeFile(probe, 'x');
+    await rm(probe);
+    const { bavail, bsize } = await statfs(dataFolder);
+    const free = bavail * bsize;
+    const message = `${dataFolder}, ${(free / gigabyte).toFixed(1)} GB free`;
+    if (free > 2 * gigabyte) return { message };
+    return { message, state: 'warning', hint: 'Checkpoints and exports of a larger model will not fit.' };
+  },
+  async Database(dataFolder) {
+    const { openDatabase } = await import('../../store/database.ts');
+    const path = join(dataFolder, `.doctor-${process.pid}.sqlite`);
+    try {
+      const database = openDatabase(path, 'write');
+      const version = String(database.prepare('SELECT sqlite_version() AS v').pluck().get());
+      database.close();
+      return { message: `SQLite ${version}` };
+    } finally {
+      for (const ending of ['', '-wal', '-shm']) await rm(path + ending, { force: true });
+    }
+  },
+  async Memory() {
+    const message = `${(freemem() / gigabyte).toFixed(1)} of ${(totalmem() / gigabyte).toFixed(1)} GB free, ${availableParallelism()} cores`;
+    if (freemem() > gigabyte) return { message };
+    return { message, state: 'warning', hint: 'The starter agents need about 1 GB, a real model several.' };
+  },
+  async Tools() {
+    const { checkTools, closeTools, makeTools } = await import('../../engine/tools/registry.ts');
+    const tools = makeTools(['calculator', 'python']);
+    try {
+      const health = [...(await checkTools(tools))];
+      const broken = health.filter(([, { ok }]) => !ok);
+      const message = health.map(([name, { ok, message }]) => `${name} ${ok ? 'ok' : message}`).join(', ');
+      return broken.length === 0 ? { message } : { message, state: 'failed', hint: 'paretune tools check says more.' };
+    } finally {
+      await closeTools(tools);
+    }
+  },
+  async 'Starter agents'() {
+    const missing = starterNames.filter((name) => {
+      try {
+        return !existsSync(join(modelFolder(`starter:${name}`), 'config.json'));
+      } catch {
+        return true;
+      }
+    });
+    if (missing.length === 0) return { message: starterNames.join(', ') };
+    return { message: `missing: ${missing.join(', ')}`, state: 'failed', hint: 'npm run starter builds them.' };
+  },
+};
+
+export const command = defineCommand({
+  payload: z.strictObject({}),
+  async run(_, { dataFolder, progress }): Promise<{ ok: boolean; checks: Check[] }> {
+    const results: Check[] = [];
+    const names = Object.keys(checks);
+    for (const name of names) {
+      progress({ label: 'checking', done: results.length, total: names.length, note: name });
+      results.push({ name, state: 'ok', hint: '', ...(await outcome(checks[name], dataFolder)) });
+    }
+    return { ok: results.every(({ state }) => state !== 'failed'), checks: results };
+  },
+});
+
+async function outcome(check: (dataFolder: string) => Promise<Outcome>, dataFolder: string): Promise<Outcome> {
+  try {
+    return await check(dataFolder);
+  } catch (error) {
+    const { message, hint } = toErrorRecord(error);
+    return { state: 'failed', message, hint };
+  }
+}

@@ -1,0 +1,73 @@
+/** An engine process whose commands go wrong in every way that the supervisor must survive. The serving code is the real one. */
+import { z } from 'zod';
+import { ParetuneError } from '../../src-main/contract/errors.ts';
+import type { RunEvent } from '../../src-main/contract/run-events.ts';
+import { type Command, type CommandContext, defineCommand } from '../../src-main/engine-process/command.ts';
+import { connectToParent } from '../../src-main/engine-process/parent-connection.ts';
+import { serve } from '../../src-main/engine-process/serve.ts';
+
+const sleep = (ms: number) => new Promise((done) => setTimeout(done, ms));
+
+function saved(context: CommandContext, step: number): void {
+  context.emit({ kind: 'resumed', runId: 'r7', fromStep: 0, attempt: 2 });
+  const checkpoint = { step, folder: 'x', manifestHash: '', weightsHash: '', bytes: 1 };
+  context.emit({ kind: 'checkpoint', runId: 'r7', checkpoint, dropped: [] });
+}
+
+const wrong: Record<string, (context: CommandContext) => Promise<unknown>> = {
+  echo: async ({ dataFolder, progress, item }) => {
+    for (let i = 0; i <= 1000; i++) progress({ label: 'counting', done: i, total: 1000 });
+    item('part');
+    return { dataFolder, absent: undefined };
+  },
+  segfault: async (context) => {
+    saved(context, 40);
+    await sleep(50);
+    process.stderr.write('something native went wrong\n');
+    process.kill(process.pid, 'SIGSEGV');
+    await sleep(5000);
+  },
+  exit: async () => process.exit(3),
+  hang: async (context) => {
+    saved(context, 40);
+    await sleep(50);
+    for (;;);
+  },
+  longStep: async () => {
+    const end = performance.now() + 700;
+    while (performance.now() < end);
+    return 'done';
+  },
+  untilStopped: async ({ signal }) => {
+    while (!signal.aborted) await sleep(10);
+    return { status: 'stopped' };
+  },
+  stubborn: async (context) => {
+    saved(context, 40);
+    await sleep(60_000);
+  },
+  ours: async () => {
+    throw new TypeError('x is not a function');
+  },
+  theirs: async () => {
+    throw new ParetuneError('bad-data', 'Row 3 is empty.', { hint: 'Remove it.' });
+  },
+  loose: async () => {
+    setTimeout(() => {
+      throw new RangeError('out of nowhere');
+    }, 10);
+    await sleep(5000);
+  },
+  step: async ({ emit }) => {
+    emit({ kind: 'step', runId: 'r7', step: 0, groups: [{ big: true }], metrics: {} } as unknown as RunEvent);
+  },
+};
+
+const payload: z.ZodType<unknown> = z.strictObject({});
+const table = Object.fromEntries(
+  Object.entries(wrong).map(([name, run]) => {
+    const command: Command<unknown, unknown> = defineCommand({ payload, run: (_, context) => run(context) });
+    return [name, async () => ({ command })];
+  }),
+);
+serve(table, connectToParent(), process.argv[2]);
