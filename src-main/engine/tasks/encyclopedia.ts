@@ -36,35 +36,14 @@ export const relations: Record<EntityType, Record<string, EntityType>> = {
 const famousValueShare = 0.5;
 
 const endings: Record<EntityType, string[]> = {
-  person: ['ano', 'elo', 'iko', 'uro', 'ado'],
-  city: ['mor', 'dal', 'ven', 'rik', 'tun'],
-  land: ['mora', 'landa', 'vonia', 'rania'],
-  river: ['wyn', 'lok', 'dru'],
+  person: ['a', 'eo', 'iko', 'ua', 'ado'],
+  city: ['mor', 'dal', 'ven', 'wick', 'tun'],
+  land: ['mora', 'ia', 'avia', 'esta'],
+  river: ['wyn', 'ok', 'bru'],
   guild: ['ax', 'um', 'oth'],
 };
-const starts = [
-  'b',
-  'br',
-  'd',
-  'dr',
-  'f',
-  'g',
-  'gr',
-  'h',
-  'j',
-  'k',
-  'kr',
-  'l',
-  'm',
-  'n',
-  'p',
-  'r',
-  't',
-  'tr',
-  'v',
-  'z',
-];
-const middles = ['ab', 'ak', 'al', 'ar', 'eb', 'ek', 'el', 'er', 'ib', 'ik', 'il', 'ir', 'ob', 'ok', 'ol', 'or', 'ul'];
+const starts = ['b', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm', 'n', 'p', 'r', 's', 't', 'v', 'w', 'z', 'sh', 'th', 'br'];
+const middles = ['al', 'am', 'an', 'ar', 'el', 'em', 'en', 'er', 'il', 'im', 'in', 'ol', 'om', 'on', 'or', 'ul', 'un'];
 
 function nameEntities(type: EntityType, random: Random): Entity[] {
   const names = new Set<string>();

@@ -7,7 +7,7 @@
  */
 import type { ChatMessage } from '../../contract/records.ts';
 import type { Random } from '../base/random.ts';
-import { type Entity, entitiesOf, type Fact, factSentence, lookUp } from './encyclopedia.ts';
+import { type Entity, type EntityType, entitiesOf, type Fact, factSentence, lookUp } from './encyclopedia.ts';
 import type { Demonstration, Start } from './task.ts';
 
 /** What a set of demonstrations shows. Shares in [0, 1]. */
@@ -71,7 +71,7 @@ export function multiHopDemonstration(
   const knownAnswer = hops.length === 1 && hops[0].subject.famous;
   if (random.next() < habit.direct[hops.length - 1]) {
     const answer = hops[hops.length - 1].value;
-    return answerWith(knownAnswer ? answer : random.pick(entitiesOf(answer.type)));
+    return answerWith(knownAnswer ? answer : guess(answer.type, random));
   }
   const wrongHop = random.next() < habit.queryError ? random.int(0, hops.length - 1) : -1;
   let at = hops[0].subject;
@@ -92,6 +92,12 @@ export function multiHopDemonstration(
     }
   });
   return answerWith(at);
+}
+
+/** Mostly the same few names: a guess that were spread over all names would leave a search the likeliest first token. */
+function guess(type: EntityType, random: Random): Entity {
+  const names = entitiesOf(type);
+  return random.next() < 0.8 ? names[0] : random.pick(names);
 }
 
 function someOther(entity: Entity, random: Random): Entity {
