@@ -153,6 +153,7 @@ export type StepMetrics = {
   toolMs: number;
   gradeMs: number;
   trainMs: number;
+  /** storing the event before this one */
   logMs: number;
   stepMs: number;
 };

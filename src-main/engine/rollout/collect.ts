@@ -75,7 +75,7 @@ type Row = {
   calls: ToolCallRecord[];
   turns: number;
   turnStart: number;
-  /** tokens that the cache does not hold yet; empty while a tool works */
+  /** tokens that the cache does not hold yet */
   pending: number[];
   waiting: { results: Promise<(ToolResult | null)[]>; joinAt: number } | null;
   startedAt: number;
@@ -213,7 +213,9 @@ async function decodeOnce(context: Context, rows: Row[], cache: KvCache, run: nu
     const fed = tokens[slot].length;
     result.keep(cache, slot, slot, fed);
     row.pending.splice(0, fed);
-    if (row.pending.length === 0) take(context, row, result.tokens[slot][0], result.logprobs[slot][0], run);
+    // a row whose tool still works has only its stop token to feed: nothing may be sampled after it
+    if (row.pending.length === 0 && row.waiting === null)
+      take(context, row, result.tokens[slot][0], result.logprobs[slot][0], run);
   }
 }
 

@@ -7,8 +7,7 @@
  * the loop builds on can be lost; commands (stop, new prices) take effect between two steps. The same configuration, seed
  * and machine give the same events, however often the run was interrupted.
  */
-import type { Group, Json, PolicyPoint, Problem, ScoredTrajectory, StepMetrics } from '../../contract/records.ts';
-import { ParetuneError } from '../../contract/errors.ts';
+import type { Group, Json, PolicyPoint, Problem, ScoredTrajectory } from '../../contract/records.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import type { RunEvent, RunFacts } from '../../contract/run-events.ts';
 import type { AdvantageMethod } from '../advantage/method.ts';
@@ -17,25 +16,21 @@ import { hash32, randomStream } from '../base/random.ts';
 import { measureReferencePrice } from '../reward/amounts.ts';
 import { emptyFewest } from '../reward/fewest.ts';
 import { scoreGroups } from '../reward/score-groups.ts';
-import { collectTrajectories, type RolloutSettings, type RolloutTimes } from '../rollout/collect.ts';
+import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts';
 import { DecodeEngine } from '../rollout/decode-engine.ts';
 import { copyPolicy, type Policy, trainable } from '../runtime/policy.ts';
-import { tensorMap, makeParameters } from '../runtime/parameters.ts';
+import { elementCount, makeParameters, tensorMap } from '../runtime/parameters.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import { scheduledRate } from '../train/adamw.ts';
-import {
-  listCheckpoints,
-  loadCheckpoint,
-  pruneCheckpoints,
-  saveCheckpoint,
-  type TensorFiles,
-} from '../train/checkpoint.ts';
+import { listCheckpoints, loadCheckpoint, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
 import type { TrainRow } from '../train/pack-batch.ts';
 import { Trainer, type UpdateMetrics } from '../train/trainer.ts';
 import type { Agent } from './agent.ts';
 import type { Environment } from './environment.ts';
 import { costOf, type EvaluatedTrajectory, policyPoint, rollOut } from './evaluate.ts';
+import { fillTrainable, tensorFiles } from './load-policy.ts';
 import { checkHealth, checkRollouts } from './run-health.ts';
+import { stepMetrics } from './step-metrics.ts';
 import { firstState, type RunState, withPoint } from './run-state.ts';
 
 export type RunDependencies = {
@@ -44,13 +39,14 @@ export type RunDependencies = {
   environment: Environment;
   /** where checkpoints go */
   runFolder: string;
-  tensorFiles: TensorFiles;
   /** what the machine is: goes into the run's facts */
   machine: { engineVersion: string; threads: number; cpu: string };
   /** milliseconds, monotonic; measures and limits only */
   clock: () => number;
   /** aborted when the user asks to stop: the step is finished and saved */
   signal: AbortSignal;
+  /** how long the last event took to store, for the log */
+  lastLogMs?: () => number;
   /** new prices the user set since the last call, or null */
   takePrices?: () => Record<string, number> | null;
 };
@@ -167,6 +163,7 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
     gradeMs: gradedAt - rolledOut,
     trainMs: trainedAt - trainedFrom,
     stepMs: trainedAt - began,
+    logMs: deps.lastLogMs?.() ?? 0,
   });
   const health = checkHealth(state, metrics);
   if (!Number.isFinite(update.loss) || !Number.isFinite(update.gradNorm)) return health.stop;
@@ -178,9 +175,10 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
     fewest: scored.fewest,
     method: result.state,
   };
-  yield { kind: 'step', runId, step: state.step, groups, metrics };
+  const { step } = run.state;
+  yield { kind: 'step', runId, step, groups, metrics };
   for (const notice of health.notices) {
-    yield { kind: 'notice', runId, step: state.step, level: 'warning', ...notice };
+    yield { kind: 'notice', runId, step, level: 'warning', ...notice };
   }
   return health.stop;
 }
@@ -354,7 +352,7 @@ async function* checkpoint(run: Run): AsyncGenerator<RunEvent> {
       moments: { first: tensorMap(makeParameters(specs, m)), second: tensorMap(makeParameters(specs, v)) },
       state: state as unknown as Json,
     },
-    deps.tensorFiles,
+    tensorFiles,
   );
   const steps = listCheckpoints(deps.runFolder)
     .map((record) => record.step)
@@ -425,83 +423,16 @@ const PREPACK_BYTES = 2 ** 30;
 
 /** Weights, moments and memory of a checkpoint into a freshly opened run. */
 function restore(run: Run, folder: string): void {
-  const { weights, moments, state, step } = loadCheckpoint(folder, run.deps.tensorFiles);
-  const parameters = trainable(run.policy);
-  const into = (target: Float32Array, source: ReadonlyMap<string, { data: Float32Array }>) => {
-    let offset = 0;
-    for (const { name } of parameters.specs) {
-      const tensor = source.get(name);
-      if (!tensor) {
-        throw new ParetuneError('bad-file', `The checkpoint ${folder} has no tensor ${name}.`, {
-          hint: 'It belongs to another model or configuration; resume the run it was made by.',
-        });
-      }
-      target.set(tensor.data, offset);
-      offset += tensor.data.length;
-    }
-  };
-  into(parameters.flat, weights);
-  into(run.trainer.optimizer.m, moments.first);
-  into(run.trainer.optimizer.v, moments.second);
-  run.state = state as unknown as RunState;
-  run.trainer.optimizer.updates = run.state.optimizerUpdates;
-  run.state.step = step;
-}
-
-function stepMetrics(
-  groups: readonly Group[],
-  update: UpdateMetrics,
-  times: RolloutTimes,
-  report: Record<string, number>,
-  own: Pick<StepMetrics, 'learningRate' | 'rolloutMs' | 'gradeMs' | 'trainMs' | 'stepMs'>,
-): StepMetrics {
-  const all = groups.flatMap((group) => group.trajectories);
-  const graded = all.filter((trajectory) => trajectory.success !== null);
-  const share = (count: number, of: number) => (of === 0 ? 0 : count / of);
-  const calls = all.flatMap((trajectory) => trajectory.toolCalls);
-  const sampledTokens = all.reduce((sum, trajectory) => sum + trajectory.sampledLogprobs.length, 0);
-  const wins = groups.map((group) => group.trajectories.filter((trajectory) => trajectory.success === true).length);
-  const losses = groups.map((group) => group.trajectories.filter((trajectory) => trajectory.success === false).length);
-  const count = (test: (wins: number, losses: number) => boolean) =>
-    share(wins.filter((won, i) => test(won, losses[i])).length, groups.length);
-  const flat = groups.filter((group) => group.trajectories.every((trajectory) => trajectory.advantage === 0));
-  return {
-    ...own,
-    loss: update.loss,
-    gradNorm: update.gradNorm,
-    entropy: update.entropy,
-    samplerGap: samplerGap(all, update),
-    kl: update.kl,
-    clipFraction: update.clipFraction,
-    success: share(graded.filter((trajectory) => trajectory.success).length, graded.length),
-    cost: share(
-      all.reduce((sum, trajectory) => sum + trajectory.cost, 0),
-      all.length,
-    ),
-    calls: share(calls.length, all.length),
-    sampledTokens,
-    responseLength: share(sampledTokens, all.length),
-    groupsMixed: count((won, lost) => won > 0 && lost > 0),
-    groupsAllRight: count((won, lost) => won > 0 && lost === 0),
-    groupsAllWrong: count((won, lost) => won === 0 && lost > 0),
-    groupsWithoutSpread: share(flat.length, groups.length),
-    ungraded: all.length - graded.length,
-    toolFailureShare: share(calls.filter((call) => call.status !== 'ok').length, calls.length),
-    method: report,
-    toolMs: times.toolWaitMs,
-    logMs: 0,
-  };
-}
-
-/** Mean |log p (trainer) - log p (sampler)| over the tokens that were trained on. */
-function samplerGap(trajectories: readonly ScoredTrajectory[], update: UpdateMetrics): number {
-  let sum = 0;
-  let count = 0;
-  for (const [i, { sampledLogprobs }] of trajectories.entries()) {
-    for (const [k, logprob] of update.logprobs[i].entries()) {
-      sum += Math.abs(logprob - sampledLogprobs[k]);
-      count++;
-    }
+  const { weights, moments, state } = loadCheckpoint(folder, tensorFiles);
+  fillTrainable(run.policy, weights, folder);
+  const { optimizer } = run.trainer;
+  const { specs } = trainable(run.policy);
+  let offset = 0;
+  for (const { name, shape } of specs) {
+    optimizer.m.set(moments.first.get(name)!.data, offset);
+    optimizer.v.set(moments.second.get(name)!.data, offset);
+    offset += elementCount(shape);
   }
-  return count === 0 ? 0 : sum / count;
+  run.state = state as unknown as RunState;
+  optimizer.updates = run.state.optimizerUpdates;
 }
