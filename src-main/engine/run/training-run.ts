@@ -12,7 +12,7 @@ import type { RunConfig } from '../../contract/run-config.ts';
 import type { RunEvent, RunFacts } from '../../contract/run-events.ts';
 import type { AdvantageMethod } from '../advantage/method.ts';
 import { makeMethod, objectiveWeights } from '../advantage/methods.ts';
-import { hash32, randomStream } from '../base/random.ts';
+import { randomStream } from '../base/random.ts';
 import { measureReferencePrice } from '../reward/amounts.ts';
 import { emptyFewest } from '../reward/fewest.ts';
 import { scoreGroups } from '../reward/score-groups.ts';
@@ -29,6 +29,7 @@ import type { Agent } from './agent.ts';
 import type { Environment } from './environment.ts';
 import { costOf, type EvaluatedTrajectory, policyPoint, rollOut } from './evaluate.ts';
 import { fillTrainable, tensorFiles } from './load-policy.ts';
+import { evaluationSeed } from './measure-policy.ts';
 import { checkHealth, checkRollouts } from './run-health.ts';
 import { stepMetrics } from './step-metrics.ts';
 import { firstState, type RunState, withPoint } from './run-state.ts';
@@ -314,7 +315,7 @@ function roll(
   problems: readonly Problem[],
   sampling: PolicyPoint['sampling'],
 ): Promise<EvaluatedTrajectory[]> {
-  const seed = hash32(`evaluation ${run.config.seed}`);
+  const seed = evaluationSeed(run.config.seed);
   const settings = rolloutSettings(run, { seed, step: 0, sampling });
   return rollOut(run.deps.environment, run.engine, problems, settings);
 }
