@@ -153,7 +153,7 @@ export type StepMetrics = {
   toolMs: number;
   gradeMs: number;
   trainMs: number;
-  /** storing the event before this one */
+  /** storing the step before this one; whoever stores fills it in */
   logMs: number;
   stepMs: number;
 };

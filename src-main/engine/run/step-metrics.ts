@@ -9,7 +9,7 @@ export function stepMetrics(
   update: UpdateMetrics,
   times: RolloutTimes,
   report: Record<string, number>,
-  own: Pick<StepMetrics, 'learningRate' | 'rolloutMs' | 'gradeMs' | 'trainMs' | 'stepMs' | 'logMs'>,
+  own: Pick<StepMetrics, 'learningRate' | 'rolloutMs' | 'gradeMs' | 'trainMs' | 'stepMs'>,
 ): StepMetrics {
   const all = groups.flatMap((group) => group.trajectories);
   const graded = all.filter((trajectory) => trajectory.success !== null);
@@ -45,6 +45,7 @@ export function stepMetrics(
     toolFailureShare: share(calls.filter((call) => call.status !== 'ok').length, calls.length),
     method: report,
     toolMs: times.toolWaitMs,
+    logMs: 0,
   };
 }
 

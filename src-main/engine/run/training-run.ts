@@ -46,8 +46,6 @@ export type RunDependencies = {
   clock: () => number;
   /** aborted when the user asks to stop: the step is finished and saved */
   signal: AbortSignal;
-  /** how long the last event took to store, for the log */
-  lastLogMs?: () => number;
   /** new prices the user set since the last call, or null */
   takePrices?: () => Record<string, number> | null;
 };
@@ -164,7 +162,6 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
     gradeMs: gradedAt - rolledOut,
     trainMs: trainedAt - trainedFrom,
     stepMs: trainedAt - began,
-    logMs: deps.lastLogMs?.() ?? 0,
   });
   const health = checkHealth(state, metrics);
   if (!Number.isFinite(update.loss) || !Number.isFinite(update.gradNorm)) return health.stop;
