@@ -15,7 +15,8 @@ import { eventWriter } from './append-event.ts';
 import { type Connection, durably, explainFailures, openDatabase } from './database.ts';
 import { deleteRun } from './delete-run.ts';
 import { migrate, requireCurrentVersion, requireIntact } from './migrate.ts';
-import { type Artifact, findRun } from './read-runs.ts';
+import type { Artifact } from './read-rows.ts';
+import { findRun } from './read-runs.ts';
 import { type Readers, readersOf } from './readers.ts';
 import { currentWriter, describeWriter, takeWriterLock, type Writer, type WriterLock } from './writer-lock.ts';
 

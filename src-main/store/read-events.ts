@@ -2,7 +2,8 @@
 import type { RunEvent } from '../contract/run-events.ts';
 import type { Connection } from './database.ts';
 import { decodeText } from './encoding.ts';
-import { checkpoints, evaluations, findRun, getRun, type Standing, type WithSuperseded } from './read-runs.ts';
+import { checkpoints, evaluations, type Standing, type WithSuperseded } from './read-rows.ts';
+import { findRun, getRun } from './read-runs.ts';
 import { readStepByKey } from './read-trajectories.ts';
 import {
   checked,

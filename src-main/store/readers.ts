@@ -1,18 +1,10 @@
 /** All that can be asked of an open database, as one object: the same for the writer, a reader and the reader worker. */
 import { type Connection, explainFailures } from './database.ts';
+import { trajectories } from './page-trajectories.ts';
 import { events, statistics } from './read-events.ts';
-import {
-  artifacts,
-  checkpoints,
-  evaluations,
-  frontier,
-  getRun,
-  listRuns,
-  notices,
-  priceChanges,
-  steps,
-} from './read-runs.ts';
-import { readStep, trajectories, trajectory } from './read-trajectories.ts';
+import { artifacts, checkpoints, evaluations, frontier, notices, priceChanges, steps } from './read-rows.ts';
+import { getRun, listRuns } from './read-runs.ts';
+import { readStep, trajectory } from './read-trajectories.ts';
 
 const queries = {
   listRuns,
@@ -33,7 +25,7 @@ const queries = {
 
 type WithoutConnection<F> = F extends (db: Connection, ...args: infer A) => infer R ? (...args: A) => R : never;
 
-/** Each function of the read-*.ts files without its first argument. A run is named as getRun says. */
+/** Each of these functions without its first argument. A run is named as getRun says. */
 export type Readers = { [K in keyof typeof queries]: WithoutConnection<(typeof queries)[K]> };
 
 /** The names of all readers, for a caller that gets one as text. */

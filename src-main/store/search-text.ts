@@ -13,6 +13,6 @@ export function searchText(texts: readonly string[]): string {
 
 /** An FTS5 query that finds entries with all words of `typed`, each as the beginning of a word; null where it has none. */
 export function searchQuery(typed: string): string | null {
-  const words = typed.match(/[\p{L}\p{N}]+/gu);
+  const words = typed.normalize('NFC').match(/[\p{L}\p{N}]+/gu);
   return words === null ? null : words.map((word) => `"${word}"*`).join(' AND ');
 }

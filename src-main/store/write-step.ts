@@ -3,7 +3,7 @@
  * its entry in the search index. Runs inside the transaction of append-event.ts.
  */
 import { createHash } from 'node:crypto';
-import type { Group, Problem, ScoredTrajectory } from '../contract/records.ts';
+import type { Group, Problem, ScoredTrajectory, ToolCallRecord } from '../contract/records.ts';
 import type { RunEvent } from '../contract/run-events.ts';
 import { assert } from '../engine/base/assert.ts';
 import { exactJson } from '../engine/base/exact-json.ts';
@@ -24,9 +24,9 @@ export function stepWriter(db: Connection): (runKey: number, eventKey: number, e
   );
   const insertGroup = db.prepare('INSERT INTO groups (event_key, problem_key) VALUES (?, ?)');
   const insertTrajectory = db.prepare(
-    `INSERT INTO trajectories (group_key, run_key, event_key, sample, success, calls, cost, advantage, pareto_rank,
+    `INSERT INTO trajectories (group_key, run_key, event_key, sample, success, calls, tools, cost, advantage, pareto_rank,
        stop_reason, weights_version, answer, scores, segments, tokens, logprobs)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const insertCall = db.prepare(
     `INSERT INTO tool_calls (trajectory_key, position, name, arguments, output, status, price, milliseconds, result_start)
@@ -51,7 +51,7 @@ export function stepWriter(db: Connection): (runKey: number, eventKey: number, e
     );
     // biome-ignore format: in the order of the columns
     const key = Number(insertTrajectory.run(...keys, one.sample, one.success === null ? null : Number(one.success),
-      one.toolCalls.length, one.cost, one.advantage, one.paretoRank, one.stopReason, one.weightsVersion,
+      one.toolCalls.length, toolNames(one.toolCalls), one.cost, one.advantage, one.paretoRank, one.stopReason, one.weightsVersion,
       encodeText(one.answer), encodeFloats([one.advantage, ...one.rewards]), encodeSegments(one.segments),
       encodeIntegers(one.tokens), encodeFloats(one.sampledLogprobs)).lastInsertRowid);
     const texts = [prompt, one.answer];
@@ -78,4 +78,9 @@ export function stepWriter(db: Connection): (runKey: number, eventKey: number, e
     insertStep.run(eventKey, exactJson(event.metrics));
     for (const group of event.groups) writeGroup(runKey, eventKey, group);
   };
+}
+
+/** The column `tools`: every name once, each between line feeds, so that a name can be looked for as a whole. */
+function toolNames(calls: readonly ToolCallRecord[]): string {
+  return calls.length === 0 ? '' : `\n${[...new Set(calls.map(({ name }) => name))].join('\n')}\n`;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -214,6 +214,27 @@ test('a full disk is an error that says so, leaves no half step, and the run goe
   assert.equal(db.pragma('integrity_check', { simple: true }), 'ok');
   assert.deepEqual(readersOf(db, path).readStep('r', 2), stepEvent('r', 2, 32, 8).groups);
   db.close();
+});
+
+test('a checkpoint empties the write-ahead log, and a reader in mid-query delays it neither for long nor for ever', () => {
+  const store = newStore();
+  const log = () => statSync(`${databasePath(store.dataFolder)}-wal`).size;
+  store.append(started('r'));
+  store.append(stepEvent('r', 1));
+  assert.ok(log() > 0);
+  const reader = raw(store);
+  const open = reader.prepare('SELECT trajectory_key FROM trajectories').iterate();
+  open.next();
+  store.append(stepEvent('r', 2));
+  const start = performance.now();
+  store.append(checkpointEvent('r', 2));
+  assert.ok(performance.now() - start < 1000);
+  assert.ok(log() > 0, 'the reader still needs it');
+  open.return?.();
+  store.append(checkpointEvent('r', 2));
+  assert.equal(log(), 0);
+  assert.equal(reader.prepare('SELECT count(*) FROM checkpoints').pluck().get(), 2);
+  reader.close();
 });
 
 test('deleting a run removes every row of it and nothing of another', () => {

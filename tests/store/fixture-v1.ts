@@ -29,9 +29,9 @@ export function buildVersion1(path: string): void {
     INSERT INTO steps VALUES (2, '{}');
     INSERT INTO groups VALUES (1, 2, 1);
     INSERT INTO trajectories VALUES
-      (1, 1, 1, 2, 0, 1, 1, 1.0, 0.5, 1, 'answer', 0, 'four it is', x'040000003F0000803F0000003F', x'000002010205',
+      (1, 1, 1, 2, 0, 1, 1, char(10) || 'calculator' || char(10), 1.0, 0.5, 1, 'answer', 0, 'four it is', x'040000003F0000803F0000003F', x'000002010205',
         x'0102AC020405', x'04000080BF000000C0000040C0'),
-      (2, 1, 1, 2, 1, NULL, 0, 0.0, -0.5, 2, 'time-limit', 0, '', x'04000000BF0000000000000000', x'000002010203',
+      (2, 1, 1, 2, 1, NULL, 0, '', 0.0, -0.5, 2, 'time-limit', 0, '', x'04000000BF0000000000000000', x'000002010203',
         x'010207', x'04000080BF');
     INSERT INTO tool_calls VALUES (1, 0, 'calculator', '{"expression":"2+2"}', 'result 4', 'ok', 1.0, 0.25, 3);
   `);

@@ -77,7 +77,8 @@ export const runsMigration: Migration = {
       CREATE INDEX groups_by_step ON groups (event_key);
       CREATE INDEX groups_by_problem ON groups (problem_key);
 
-      -- run_key, event_key and calls repeat what lies elsewhere, for the index that pages and filters.
+      -- run_key, event_key, calls and tools (each name called, between line feeds) repeat what lies elsewhere, for the index
+      -- that pages and filters.
       -- scores holds [advantage, rewards...] exactly; the column advantage is for reading by eye and by SQL.
       CREATE TABLE trajectories (
         trajectory_key INTEGER PRIMARY KEY,
@@ -87,6 +88,7 @@ export const runsMigration: Migration = {
         sample INTEGER NOT NULL,
         success INTEGER CHECK (success IN (0, 1)),
         calls INTEGER NOT NULL,
+        tools TEXT NOT NULL,
         cost REAL NOT NULL,
         advantage REAL NOT NULL,
         pareto_rank INTEGER NOT NULL,
@@ -100,7 +102,7 @@ export const runsMigration: Migration = {
       ) STRICT;
       CREATE INDEX trajectories_by_group ON trajectories (group_key);
       CREATE INDEX trajectories_by_run
-        ON trajectories (run_key, trajectory_key, event_key, success, calls, cost, stop_reason);
+        ON trajectories (run_key, trajectory_key, event_key, success, calls, tools, cost, stop_reason);
 
       CREATE TABLE tool_calls (
         trajectory_key INTEGER NOT NULL REFERENCES trajectories ON DELETE CASCADE,
