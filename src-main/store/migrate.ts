@@ -43,7 +43,7 @@ export function requireCurrentVersion(db: Connection, path: string): void {
     'store',
     `The database has the old schema ${found}; this version reads ${schemaVersion}: ${path}.`,
     {
-      hint: 'It is brought up to date (after a backup) when it is next opened for writing, for example by `paretune doctor` or a run.',
+      hint: 'It is brought up to date (after a backup) when it is next opened for writing, for example by `paretune tune` or `paretune resume`.',
     },
   );
 }

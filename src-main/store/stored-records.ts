@@ -150,7 +150,7 @@ export function checked<T>(place: string, decode: () => T): T {
       cause instanceof z.ZodError ? z.prettifyError(cause).replaceAll('\n', ' ') : (cause as Error).message;
     throw new ParetuneError('store', `A row of the database is damaged: ${place}: ${detail}.`, {
       cause,
-      hint: 'The rest of the run can still be read. `paretune doctor` checks the whole file; to go on, use a backup or start a new run.',
+      hint: 'The rest of the database can still be read; to go on, put a backup in its place or start a new run.',
     });
   }
 }
