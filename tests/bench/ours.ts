@@ -82,7 +82,7 @@ const trainer = new Trainer(policy, {
   maxGradNorm: 1,
   aggregation: 'batch-token',
   maxTokens: length,
-  microBatchTokens: 8192,
+  microBatchTokens: 2048,
   threads,
 });
 

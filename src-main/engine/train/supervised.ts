@@ -37,7 +37,7 @@ export const supervisedDefaults: SupervisedSettings = {
   weightDecay: 0.01,
   maxGradNorm: 1,
   maxTokens: 160,
-  microBatchTokens: 8192,
+  microBatchTokens: 2048,
   threads: 0,
   seed: 0,
 };
