@@ -47,7 +47,7 @@ export function followRun(view: RunView | undefined, event: RunEvent, nowMs: num
   const { metrics } = event;
   return {
     ...view,
-    step: event.step + 1,
+    step: event.step,
     nowMs,
     success: metrics.success,
     cost: metrics.cost,

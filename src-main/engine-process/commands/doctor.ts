@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { toErrorRecord } from '../../contract/errors.ts';
 import { defineCommand } from '../command.ts';
-import { modelFolder, starterNames } from '../resources.ts';
+import { modelFolderOf, starterNames } from '../../engine/run/agent.ts';
 
 /** `warning`: it works, but not well. */
 export type Check = { name: string; state: 'ok' | 'warning' | 'failed'; message: string; hint: string };
@@ -77,13 +77,7 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
     }
   },
   async 'Starter agents'() {
-    const missing = starterNames.filter((name) => {
-      try {
-        return !existsSync(join(modelFolder(`starter:${name}`), 'config.json'));
-      } catch {
-        return true;
-      }
-    });
+    const missing = starterNames.filter((name) => !existsSync(join(modelFolderOf(`starter:${name}`), 'config.json')));
     if (missing.length === 0) return { message: starterNames.join(', ') };
     return { message: `missing: ${missing.join(', ')}`, state: 'failed', hint: 'npm run starter builds them.' };
   },

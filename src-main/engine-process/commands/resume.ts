@@ -1,15 +1,36 @@
-/** `resume`: goes on with a run from its last checkpoint, or from another one of its checkpoints. */
+/** `resume`: a run goes on from its last whole checkpoint, bit for bit as if it had never stopped. */
+import { join } from 'node:path';
 import { z } from 'zod';
+import { ParetuneError } from '../../contract/errors.ts';
+import { listCheckpoints } from '../../engine/train/checkpoint.ts';
+import { runFolder } from '../../store/open-store.ts';
 import { defineCommand } from '../command.ts';
-import { resumeRun } from '../drive-run.ts';
+import { driveRun } from '../drive-run.ts';
+import { type RunSummary, summarizeRun } from '../run-summary.ts';
+import { withStore } from '../with-store.ts';
 
 export const command = defineCommand({
-  payload: z.strictObject({
-    run: z.string(),
-    /** step of the checkpoint to go on from; the last one if absent */
-    from: z.int().min(0).optional(),
-    /** a new total of steps */
-    steps: z.int().min(1).optional(),
-  }),
-  run: ({ run, ...options }, context) => resumeRun(run, options, context),
+  payload: z.strictObject({ run: z.string() }),
+  async run({ run }, context): Promise<RunSummary> {
+    return withStore(context.dataFolder, 'write', async (store) => {
+      const { runId, config, status } = store.getRun(run);
+      if (status === 'finished') {
+        throw new ParetuneError('usage', `Run ${runId} has finished all of its ${config.steps} steps.`, {
+          hint: `paretune show ${runId} says what it came to.`,
+        });
+      }
+      const folder = runFolder(context.dataFolder, runId);
+      // what the database counts on and what is whole on the disk: the newest that is both
+      const whole = new Set(listCheckpoints(folder).map(({ step }) => step));
+      const last = store.checkpoints(runId).findLast(({ checkpoint }) => whole.has(checkpoint.step))?.checkpoint;
+      if (last === undefined) {
+        throw new ParetuneError('not-found', `Run ${runId} has no whole checkpoint in ${folder}.`, {
+          hint: 'It ended before its first one was saved. Start a new run with the same settings.',
+        });
+      }
+      const attempt = store.resumeRun(runId, last.step);
+      await driveRun(store, runId, config, { kind: 'resume', folder: join(folder, last.folder), attempt }, context);
+      return summarizeRun(store, runId);
+    });
+  },
 });

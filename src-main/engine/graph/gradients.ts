@@ -262,7 +262,13 @@ export const gradientRules: Record<string, GradientRule> = {
 };
 
 /** Operators whose outputs are whole numbers or truths: nothing flows back, and no rule is needed. */
-export const withoutGradient = new Set(['Less', 'LessOrEqual', 'Greater', 'Equal', 'And', 'Not', 'ArgMax', 'Shape']);
+// biome-ignore format: a list
+export const withoutGradient = new Set([
+  'Less', 'LessOrEqual', 'Greater', 'Equal', 'And', 'Not', 'ArgMax', 'Shape', 'Range',
+]);
+
+/** Operators of exported graphs, which nobody trains: without a rule, a gradient through them stops with their name. */
+export const inferenceOnly = new Set(['MatMulNBits']);
 
 /** 1 / (number of elements reduced into one), also where a dimension is a symbol. */
 function elementRatio(node: Node, x: Value): Value | number {

@@ -141,6 +141,7 @@ const table: Record<string, Infer> = {
   Shape: (call) => [
     { dtype: 'int64', shape: [((call.attributes.end as number) ?? 0) - ((call.attributes.start as number) ?? 0)] },
   ],
+  Range: (call, [start]) => [{ dtype: start.dtype, shape: call.known.shape ?? fail('the length is not known') }],
   Reshape: (call, [x]) => {
     const shape = call.known.shape ?? fail('the target shape is not known');
     need(productOf(shape) === productOf(x.shape), `cannot become ${showShape(shape)}: another number of elements`);
@@ -224,6 +225,16 @@ const table: Record<string, Infer> = {
     if (c)
       need(sameShape(broadcast(c.shape, shape) ?? [], shape), 'the added matrix does not broadcast to the product');
     return [{ dtype: a.dtype, shape }];
+  },
+  /** x [.., K] times W [N, K] given as 4-bit numbers, blocks of them with a scale each: packed [N, blocks, block / 2]. */
+  MatMulNBits: (call, [x, packed, scales]) => {
+    const { K, N, bits, block_size } = call.attributes as Record<string, number>;
+    need(bits === 4 && packed.dtype === 'uint8', 'only 4-bit numbers are used, two a byte');
+    need(x.shape.at(-1) === K, `the rows have length ${x.shape.at(-1)}, not K = ${K}`);
+    const blocks = Math.ceil(K / block_size);
+    need(sameShape(packed.shape, [N, blocks, block_size / 2]), `the numbers must be [N, ${blocks}, ${block_size / 2}]`);
+    need(sameShape(scales.shape, [N * blocks]) && scales.dtype === x.dtype, `there must be ${N * blocks} scales`);
+    return [{ dtype: x.dtype, shape: [...x.shape.slice(0, -1), N] }];
   },
   /** [rows..., D] scaled to unit mean square, times a weight [D]; only the first output is used (see gradients.ts). */
   SimplifiedLayerNormalization: (_, [x, weight]) => {

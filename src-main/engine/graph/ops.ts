@@ -198,6 +198,22 @@ export function fusedRotary(x: Value, positions: Value, cosines: Value, sines: V
   return x.graph.node('RotaryEmbedding', [x, positions, cosines, sines], attributes, 'com.microsoft')[0];
 }
 
+/** 4-bit numbers q in blocks: W[n, k] = (q - 8) * scale of its block; two numbers a byte, the lower first. */
+export type Quantized = { packed: Value; scales: Value; blockSize: number };
+
+/** x [.., K] times W [N, K] transposed, W in 4 bits. Activations stay as they are (accuracy level 1). */
+export function matmul4Bit(x: Value, { packed, scales, blockSize }: Quantized): Value {
+  const sizes = { K: x.shape.at(-1) as number, N: packed.shape[0] as number };
+  const attributes = { ...sizes, bits: 4, block_size: blockSize, accuracy_level: 1 };
+  return x.graph.node('MatMulNBits', [x, packed, scales], attributes, 'com.microsoft')[0];
+}
+
+/** The whole numbers from `start` up to, not including, `end`: int64 [1] each -> [length], a dimension the caller knows. */
+export function range(start: Value, end: Value, length: Dim): Value {
+  const one = start.graph.constant('int64', 1);
+  return start.graph.node('Range', [reshape(start, []), reshape(end, []), one], {}, '', { shape: [length] })[0];
+}
+
 /** A tensor of one repeated number. */
 export function filled(graph: Graph, dtype: DType, shape: Shape, content: number): Value {
   return expand(graph.constant(dtype, content), shape);

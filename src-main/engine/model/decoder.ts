@@ -16,7 +16,9 @@ import {
   gather,
   gemm,
   matmul,
+  matmul4Bit,
   mul,
+  type Quantized,
   reciprocal,
   reduceMean,
   reshape,
@@ -36,6 +38,8 @@ export type Decoder = {
   config: ModelConfig;
   /** a weight by its Hugging Face name */
   weight(name: string): Value;
+  /** another form of a linear layer's matrix, null where it has none */
+  quantized(name: string): Quantized | null;
   /** the adapter of a linear module, null where it has none */
   adapter(module: string): { a: Value; b: Value; scale: number } | null;
   /** true uses ONNX Runtime's fused kernels, false only standard operators (float64, other runtimes) */
@@ -49,6 +53,8 @@ export type Decoder = {
 export type DecoderOptions = {
   config: ModelConfig;
   weight(graph: Graph, name: string): Value;
+  /** another form of a linear layer's matrix (quantized), null where it has none */
+  quantized?(graph: Graph, name: string): Quantized | null;
   lora?: { alpha: number; rank: number; modules: ReadonlySet<string> };
   fused?: boolean;
   /** rows of the rotary tables: the longest sequence the graph will see */
@@ -74,6 +80,7 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
       weights.set(name, known);
       return known;
     },
+    quantized: (name) => options.quantized?.(graph, name) ?? null,
     adapter(module) {
       if (!lora?.modules.has(module)) return null;
       const known = adapters.get(module);
@@ -97,6 +104,8 @@ export function embed(decoder: Decoder, ids: Value): Value {
 /** x [N, in] -> [N, out]; W is [out, in] as in the checkpoint. */
 export function linear(decoder: Decoder, x: Value, module: string, bias: boolean): Value {
   const added = bias ? decoder.weight(`${module}.bias`) : undefined;
+  const small = decoder.quantized(`${module}.weight`);
+  if (small !== null) return added ? add(matmul4Bit(x, small), added) : matmul4Bit(x, small);
   const base = gemm(x, decoder.weight(`${module}.weight`), { transposeB: true, add: added });
   const adapter = decoder.adapter(module);
   if (adapter === null) return base;

@@ -1,0 +1,127 @@
+/**
+ * `chat`: one answer of an agent to a conversation, with its tool calls carried out. The agent stays open between two
+ * requests, so that a conversation does not load it again.
+ */
+import { z } from 'zod';
+import type { ChatMessage, Problem, StopReason } from '../../contract/records.ts';
+import { runConfigSchema } from '../../contract/run-config.ts';
+import { type Environment, openEnvironment } from '../../engine/run/environment.ts';
+import { costOf } from '../../engine/run/evaluate.ts';
+import { collectTrajectories } from '../../engine/rollout/collect.ts';
+import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
+import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
+import { openCorpus } from '../corpora.ts';
+import { threadsOf } from '../drive-run.ts';
+import { withStore } from '../with-store.ts';
+
+const toolCall = z.strictObject({ name: z.string(), arguments: z.record(z.string(), z.json()) });
+const message = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  content: z.string().max(1_000_000),
+  toolCalls: z.array(toolCall).optional(),
+  name: z.string().optional(),
+});
+
+export type ChatAnswer = {
+  /** what the conversation goes on with: assistant and tool messages */
+  messages: ChatMessage[];
+  answer: string;
+  stopReason: StopReason;
+  cost: number;
+  tokens: number;
+  seconds: number;
+};
+
+type OpenChat = { key: string; open: OpenPolicy; environment: Environment; engine: DecodeEngine };
+let current: OpenChat | null = null;
+
+export const command = defineCommand({
+  payload: z.strictObject({
+    run: z.string().optional(),
+    checkpoint: z.string().default('best'),
+    model: z.string().default('starter:over-user'),
+    task: z.string(),
+    tools: z.array(z.string()).default([]),
+    messages: z.array(message).min(1),
+    temperature: z.number().min(0).max(10).default(0),
+    seed: z.int().min(0).default(0),
+  }),
+  async run(payload, context): Promise<ChatAnswer> {
+    const began = performance.now();
+    const { environment, engine } = await openChat(payload, context);
+    const [task] = environment.tasks;
+    const problem: Problem = {
+      id: `chat ${payload.messages.length}`,
+      task: task.name,
+      split: 'train',
+      messages: payload.messages,
+      tools: [...environment.toolNames],
+      answers: [],
+      grader: { kind: 'exact' },
+      tags: [],
+      unseen: true,
+    };
+    const format = environment.formatOf(problem);
+    const { limits } = runConfigSchema.parse({ model: payload.model, tasks: [payload.task] });
+    const prompt = format.promptTokens(problem.messages).length;
+    const { groups } = await collectTrajectories(
+      [{ problem, samples: 1 }],
+      engine,
+      () => format,
+      environment.callTool,
+      {
+        limits: { ...limits, tokens: Math.min(engine.settings.maxTokens, prompt + 512), resultTokens: 256 },
+        batch: 1,
+        seed: payload.seed,
+        step: 0,
+        sampling: payload.temperature === 0 ? 'greedy' : 'sampled',
+        temperature: payload.temperature === 0 ? 1 : payload.temperature,
+        prices: {},
+        weightsVersion: 0,
+        clock: () => performance.now(),
+        signal: context.signal,
+      },
+    );
+    const [trajectory] = groups[0];
+    const messages: ChatMessage[] = trajectory.toolCalls.flatMap((call): ChatMessage[] => [
+      { role: 'assistant', content: '', toolCalls: [{ name: call.name, arguments: call.arguments }] },
+      { role: 'tool', name: call.name, content: call.output },
+    ]);
+    messages.push({ role: 'assistant', content: trajectory.answer });
+    return {
+      messages,
+      answer: trajectory.answer,
+      stopReason: trajectory.stopReason,
+      cost: costOf(trajectory),
+      tokens: trajectory.sampledLogprobs.length,
+      seconds: (performance.now() - began) / 1000,
+    };
+  },
+});
+
+async function openChat(
+  payload: { run?: string; checkpoint: string; model: string; task: string; tools: string[] },
+  context: CommandContext,
+): Promise<OpenChat> {
+  const { run, checkpoint, model, task, tools } = payload;
+  const key = JSON.stringify([run, checkpoint, model, task, tools]);
+  if (current?.key === key) return current;
+  await current?.engine.dispose();
+  await current?.environment.close();
+  current = null;
+  const open = await (run === undefined
+    ? openModel(context.dataFolder, model)
+    : withStore(context.dataFolder, 'read', (store) => openRunPolicy(store, run, checkpoint)));
+  const environment = await openEnvironment(open.agent, { tasks: [task], tools }, (source) =>
+    openCorpus(source, context),
+  );
+  const maxTokens = Math.min(4096, open.agent.config.maxPositions);
+  current = { key, open, environment, engine: new DecodeEngine(open.policy, { threads: threadsOf(0), maxTokens }) };
+  return current;
+}
+
+function openModel(dataFolder: string, model: string): OpenPolicy {
+  const agent = openAgentOf(dataFolder, model);
+  return { agent, policy: agent.newPolicy(null, 0), run: null, step: null };
+}

@@ -1,0 +1,143 @@
+/**
+ * `demo`: tunes the bundled over-user on both built-in tasks and says what came of it. The checkpoint is chosen on the
+ * selection split; every number in the answer is of the report split, before and after on the same problems and draws.
+ */
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { PolicyPoint } from '../../contract/records.ts';
+import { methodNames, runConfigSchema } from '../../contract/run-config.ts';
+import { openEnvironment } from '../../engine/run/environment.ts';
+import { measurePolicy } from '../../engine/run/measure-policy.ts';
+import { databasePath, type Store } from '../../store/open-store.ts';
+import { openRunPolicy } from '../agents.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
+import { openCorpus } from '../corpora.ts';
+import { driveRun, threadsOf } from '../drive-run.ts';
+import { exportRun } from '../export-run.ts';
+import { type RunSummary, summarizeRun } from '../run-summary.ts';
+import { withStore } from '../with-store.ts';
+
+const TASKS = ['arithmetic', 'multi-hop'];
+
+type Numbers = { success: number; cost: number; n: number };
+type Change<T> = { before: T; after: T };
+
+export type DemoResult = {
+  /** hypervolume of a single policy: success x (1 - cost / cost limit) */
+  tasks: Record<string, Change<Numbers> & { hypervolume: Change<number> }>;
+  steps: number;
+  seconds: number;
+  /** SQLite file with every trajectory */
+  database: string;
+  /** folder of the exported ONNX model */
+  export: string;
+  /** step of the checkpoint that was chosen and exported */
+  chosenStep: number;
+  /** both tasks together, with intervals */
+  report: Change<PolicyPoint>;
+  run: RunSummary;
+};
+
+export const command = defineCommand({
+  payload: z.strictObject({
+    steps: z.int().min(1).max(10_000).default(60),
+    seed: z.int().min(0).default(0),
+    method: z.enum(methodNames).default('paretopo'),
+    model: z.string().default('starter:over-user'),
+    tasks: z.array(z.string()).min(1).default(TASKS),
+    /** problems of each task in the final comparison */
+    problems: z.int().min(8).max(100_000).default(1000),
+    threads: z.int().min(0).default(0),
+    /** folder for the exported model; below the data folder if absent */
+    to: z.string().optional(),
+  }),
+  async run({ steps, seed, method, model, tasks, problems, threads, to }, context): Promise<DemoResult> {
+    const began = performance.now();
+    const config = runConfigSchema.parse({
+      model,
+      tasks,
+      method,
+      steps,
+      seed,
+      threads,
+      reportProblems: 8,
+      evaluation: { everySteps: 5, greedy: false },
+      checkpoint: { everySteps: 5 },
+    });
+    return withStore(context.dataFolder, 'write', async (store) => {
+      const runId = freeDemoName(store);
+      await driveRun(store, runId, config, { kind: 'new' }, context);
+      const { costLimit } = store.getRun(runId).facts;
+      const before = await measure(store, runId, '0', config.limits, problems, context);
+      const after = await measure(store, runId, 'best', config.limits, problems, context);
+      const folder = to ?? join(context.dataFolder, 'exports', runId);
+      await exportRun(
+        store,
+        { run: runId, checkpoint: 'best', to: folder, target: 'all', variants: ['fp32'], point: after },
+        context,
+      );
+      return {
+        tasks: Object.fromEntries(after.tasks.map((task) => [task, compareTask(task, before, after, costLimit)])),
+        steps,
+        seconds: Math.round((performance.now() - began) / 100) / 10,
+        database: databasePath(context.dataFolder),
+        export: folder,
+        chosenStep: after.step,
+        report: { before, after },
+        run: summarizeRun(store, runId),
+      };
+    });
+  },
+});
+
+/** A checkpoint of the run on the report split of its own tasks, one trajectory a problem at temperature 1. */
+async function measure(
+  store: Store,
+  runId: string,
+  checkpoint: string,
+  limits: ReturnType<typeof runConfigSchema.parse>['limits'],
+  problems: number,
+  context: CommandContext,
+): Promise<PolicyPoint & { tasks: string[] }> {
+  const { config } = store.getRun(runId);
+  const { agent, policy, step } = openRunPolicy(store, runId, checkpoint);
+  const environment = await openEnvironment(agent, config, (source) => openCorpus(source, context));
+  try {
+    const options = {
+      split: 'report',
+      problems,
+      sampling: 'sampled',
+      step: step ?? 0,
+      threads: threadsOf(config.threads),
+      clock: () => performance.now(),
+      signal: context.signal,
+    } as const;
+    const label = `measuring step ${options.step} on report problems`;
+    const { point } = await measurePolicy(policy, environment, { ...config, limits }, options, (done, total) =>
+      context.progress({ label, done, total, note: 'problems' }),
+    );
+    return { ...point, tasks: environment.tasks.map((task) => task.name) };
+  } finally {
+    await environment.close();
+  }
+}
+
+function compareTask(
+  task: string,
+  before: PolicyPoint,
+  after: PolicyPoint,
+  costLimit: number,
+): DemoResult['tasks'][string] {
+  const part = (point: PolicyPoint): Numbers => point.breakdown[`task:${task}`];
+  const area = ({ success, cost }: Numbers) => success * Math.max(0, 1 - cost / costLimit);
+  return {
+    before: part(before),
+    after: part(after),
+    hypervolume: { before: area(part(before)), after: area(part(after)) },
+  };
+}
+
+function freeDemoName(store: Store): string {
+  const taken = new Set(store.listRuns().map(({ runId }) => runId));
+  for (let number = 1; ; number++) if (!taken.has(`demo-${number}`)) return `demo-${number}`;
+}

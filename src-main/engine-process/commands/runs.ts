@@ -1,0 +1,17 @@
+/** `runs`: the list of all runs. */
+import { z } from 'zod';
+import { existsSync } from 'node:fs';
+import { databasePath } from '../../store/open-store.ts';
+import type { RunListing } from '../../store/read-runs.ts';
+import { defineCommand } from '../command.ts';
+import { withStore } from '../with-store.ts';
+
+export const command = defineCommand({
+  payload: z.strictObject({}),
+  async run(_, { dataFolder }): Promise<{ runs: RunListing[]; database: string }> {
+    const database = databasePath(dataFolder);
+    // no run yet is an empty list, not an error
+    if (!existsSync(database)) return { runs: [], database };
+    return withStore(dataFolder, 'read', (store) => ({ runs: store.listRuns(), database }));
+  },
+});

@@ -1,0 +1,71 @@
+/** What a run came to, read from the store: the numbers that `show`, `compare`, `tune` and `demo` speak of. */
+import type { PolicyPoint } from '../contract/records.ts';
+import { databasePath } from '../store/open-store.ts';
+import type { EvaluationRow, RunListing } from '../store/read-runs.ts';
+import type { Readers } from '../store/readers.ts';
+
+/** A policy point without its breakdown, and whether weights were kept for it. */
+export type SummaryPoint = Omit<PolicyPoint, 'breakdown'> & { checkpoint: boolean; onFrontier: boolean };
+
+export type BeforeAfter<T> = { before: T; after: T };
+
+export type RunSummary = RunListing & {
+  database: string;
+  seed: number;
+  objectives: string[];
+  prices: Record<string, number>;
+  costLimit: number;
+  referencePrice: number;
+  /** of all steps that count; evaluations are not in it */
+  stepSeconds: number;
+  tokensPerSecond: number | null;
+  /** of the policy points on the selection split: the start alone, and all so far */
+  hypervolume: BeforeAfter<number> | null;
+  /** first and last policy on the report split, which decided nothing; null before both are measured */
+  report: BeforeAfter<SummaryPoint> | null;
+  reportGreedy: BeforeAfter<SummaryPoint> | null;
+  /** the same on the selection split: the latest news of a running run */
+  selection: BeforeAfter<SummaryPoint> | null;
+  /** all points of the selection split in order; `onFrontier` says which no other dominates now */
+  points: SummaryPoint[];
+};
+
+export function summarizeRun(store: Readers & { dataFolder: string }, name: string): RunSummary {
+  const { config, facts, attempts: _, ...listing } = store.getRun(name);
+  const { runId } = listing;
+  const steps = store.steps(runId).map(({ metrics }) => metrics);
+  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+  const stepSeconds = sum(steps.map(({ stepMs }) => stepMs)) / 1000;
+
+  const frontier = new Set(store.frontier(runId, 'selection').map(({ key }) => key));
+  const toPoint = ({ point: { breakdown: __, ...point }, checkpoint, key }: EvaluationRow): SummaryPoint => ({
+    ...point,
+    checkpoint: checkpoint !== null,
+    onFrontier: frontier.has(key),
+  });
+  const of = (split: PolicyPoint['split'], sampling: PolicyPoint['sampling']) =>
+    store.evaluations(runId, { split, sampling });
+  const ends = (rows: EvaluationRow[]): BeforeAfter<SummaryPoint> | null =>
+    rows.length < 2 ? null : { before: toPoint(rows[0]), after: toPoint(rows[rows.length - 1]) };
+
+  const selection = of('selection', 'sampled');
+  return {
+    ...listing,
+    database: databasePath(store.dataFolder),
+    seed: config.seed,
+    objectives: config.objectives,
+    prices: { ...config.prices, ...store.priceChanges(runId).at(-1)?.prices },
+    costLimit: facts.costLimit,
+    referencePrice: facts.referencePrice,
+    stepSeconds,
+    tokensPerSecond: stepSeconds > 0 ? sum(steps.map(({ sampledTokens }) => sampledTokens)) / stepSeconds : null,
+    hypervolume:
+      selection.length === 0
+        ? null
+        : { before: selection[0].hypervolume, after: selection[selection.length - 1].hypervolume },
+    report: ends(of('report', 'sampled')),
+    reportGreedy: ends(of('report', 'greedy')),
+    selection: ends(selection),
+    points: selection.map(toPoint),
+  };
+}

@@ -1,0 +1,142 @@
+/**
+ * An exported folder opened again by path, as a stranger would: its logits against the engine's on probe sequences, and
+ * its greedy continuation against the engine's token by token.
+ */
+import { join } from 'node:path';
+import { randomStream } from '../base/random.ts';
+import { buildSequenceGraph } from '../model/sequence-graph.ts';
+import { DecodeEngine } from '../rollout/decode-engine.ts';
+import { decoderOptions, type Policy, policyFeeds } from '../runtime/policy.ts';
+import { createSession, openSession, type Session, type Tensor } from '../runtime/session.ts';
+import { packBatch } from '../train/pack-batch.ts';
+import { type ExportVariant, variantFile } from './export-model.ts';
+
+export type VariantCheck = {
+  variant: ExportVariant;
+  /** largest |logit - engine's logit| over the probes */
+  logitDifference: number;
+  /** share of greedy tokens equal to the engine's, in the order they are made */
+  greedyAgreement: number;
+};
+
+const PROBES = 4;
+const PROBE_TOKENS = 16;
+const NEW_TOKENS = 24;
+
+export async function verifyExport(
+  folder: string,
+  policy: Policy,
+  variants: readonly ExportVariant[],
+  threads: number,
+): Promise<VariantCheck[]> {
+  const random = randomStream(0, 'export probes');
+  const probes = Array.from({ length: PROBES }, () =>
+    Array.from({ length: PROBE_TOKENS }, () => random.int(0, policy.config.vocabSize - 1)),
+  );
+  const logits = await engineLogits(policy, probes, threads);
+  const greedy = await engineGreedy(policy, probes, threads);
+  const checks: VariantCheck[] = [];
+  for (const variant of variants) {
+    const session = await openSession(join(folder, 'onnx', variantFile[variant]), { threads }, `export ${variant}`);
+    try {
+      let logitDifference = 0;
+      let equal = 0;
+      for (const [i, probe] of probes.entries()) {
+        const run = await exportedGreedy(session, policy, probe);
+        for (const [k, value] of run.logits.entries()) {
+          logitDifference = Math.max(logitDifference, Math.abs(value - logits[i][k]));
+        }
+        for (const [k, token] of run.tokens.entries()) {
+          if (token !== greedy[i][k]) break;
+          equal++;
+        }
+      }
+      checks.push({ variant, logitDifference, greedyAgreement: equal / (PROBES * NEW_TOKENS) });
+    } finally {
+      await session.dispose();
+    }
+  }
+  return checks;
+}
+
+/** Logits [T - 1, V] of each probe: those that predict its tokens from the second on. */
+async function engineLogits(policy: Policy, probes: number[][], threads: number): Promise<Float32Array[]> {
+  const { graph, logits } = buildSequenceGraph('probe', decoderOptions(policy, PROBE_TOKENS));
+  graph.output('logits', logits);
+  const session = await createSession(graph, { threads });
+  const results: Float32Array[] = [];
+  for (const tokens of probes) {
+    const trained = tokens.map((_, t) => t).slice(1);
+    const [{ feeds }] = packBatch([{ tokens, trained, advantage: 0 }], [1], 1);
+    const outputs = await session.run({ ...policyFeeds(policy), ...feeds });
+    results.push(outputs.logits.data as Float32Array);
+  }
+  await session.dispose();
+  return results;
+}
+
+async function engineGreedy(policy: Policy, probes: number[][], threads: number): Promise<number[][]> {
+  const engine = new DecodeEngine(policy, { threads, maxTokens: PROBE_TOKENS + NEW_TOKENS });
+  const results: number[][] = [];
+  for (const probe of probes) {
+    const cache = engine.newCache(1);
+    const made: number[] = [];
+    let next = probe;
+    while (made.length < NEW_TOKENS) {
+      const result = await engine.run({ tokens: [next], uniforms: [[0.5]], sampling: 'greedy', temperature: 1 }, cache);
+      result.keep(cache, 0, 0, next.length);
+      made.push(result.tokens[0][0]);
+      next = [result.tokens[0][0]];
+    }
+    results.push(made);
+  }
+  await engine.dispose();
+  return results;
+}
+
+/** The export's own greedy continuation, and its logits [T - 1, V] on the probe. */
+async function exportedGreedy(
+  session: Session,
+  { config }: Policy,
+  probe: number[],
+): Promise<{ logits: Float32Array; tokens: number[] }> {
+  const int = (values: number[]): Tensor => ({
+    dtype: 'int64',
+    shape: [1, values.length],
+    data: BigInt64Array.from(values, BigInt),
+  });
+  let past: Record<string, Tensor> = {};
+  for (let layer = 0; layer < config.layers; layer++) {
+    const empty: Tensor = {
+      dtype: 'float32',
+      shape: [1, config.kvHeads, 0, config.headDim],
+      data: new Float32Array(0),
+    };
+    past[`past_key_values.${layer}.key`] = empty;
+    past[`past_key_values.${layer}.value`] = empty;
+  }
+  const tokens: number[] = [];
+  let fed = probe;
+  let length = 0;
+  let first = new Float32Array(0);
+  while (tokens.length < NEW_TOKENS) {
+    length += fed.length;
+    const outputs = await session.run({
+      ...past,
+      input_ids: int(fed),
+      attention_mask: int(new Array<number>(length).fill(1)),
+    });
+    const logits = outputs.logits.data as Float32Array;
+    if (tokens.length === 0) first = logits.slice(0, (probe.length - 1) * config.vocabSize);
+    const last = logits.subarray(logits.length - config.vocabSize);
+    const token = last.indexOf(last.reduce((a, b) => Math.max(a, b)));
+    tokens.push(token);
+    fed = [token];
+    past = Object.fromEntries(
+      Object.entries(outputs)
+        .filter(([name]) => name.startsWith('present.'))
+        .map(([name, tensor]) => [name.replace('present.', 'past_key_values.'), tensor]),
+    );
+  }
+  return { logits: first, tokens };
+}
