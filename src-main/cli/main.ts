@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ParetuneError } from '../contract/errors.ts';
 import { examples, report } from './command-line.ts';
+import { agentCommands } from './commands/agents.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { runCommands } from './commands/runs.ts';
 import { toolsCommand } from './commands/tools.ts';
 
 const { version, description } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -23,9 +25,18 @@ const program = new Command('paretune')
   // commander's own words reach the user through report(), which knows --json
   .configureOutput({ outputError: () => {} })
   .exitOverride()
-  .addHelpText('after', examples('doctor', "tools try python 'print(2**64)'"));
+  .addHelpText(
+    'after',
+    examples(
+      'demo',
+      'tune --model starter:over-user --task arithmetic',
+      'show last',
+      "tools try python 'print(2**64)'",
+      'doctor',
+    ),
+  );
 
-for (const addCommand of [toolsCommand, doctorCommand]) addCommand(program);
+for (const addCommand of [agentCommands, runCommands, toolsCommand, doctorCommand]) addCommand(program);
 
 // a reader that has seen enough (`| head`), or a terminal that was closed, is no fault
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});

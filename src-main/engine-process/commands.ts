@@ -1,6 +1,18 @@
 /** All commands of the engine process by name. A command's module is loaded when it is first asked for. */
 
 export const commands = {
+  tune: () => import('./commands/tune.ts'),
+  resume: () => import('./commands/resume.ts'),
+  demo: () => import('./commands/demo.ts'),
+  sft: () => import('./commands/sft.ts'),
+  import: () => import('./commands/import.ts'),
+  eval: () => import('./commands/eval.ts'),
+  export: () => import('./commands/export.ts'),
+  chat: () => import('./commands/chat.ts'),
+  runs: () => import('./commands/runs.ts'),
+  show: () => import('./commands/show.ts'),
+  compare: () => import('./commands/compare.ts'),
+  rescore: () => import('./commands/rescore.ts'),
   doctor: () => import('./commands/doctor.ts'),
   'tools-list': () => import('./commands/tools-list.ts'),
   'tools-check': () => import('./commands/tools-check.ts'),

@@ -52,3 +52,8 @@ async function* counted(
     if (done % 500 === 0) progress({ label: 'indexing the corpus', done, total: 0, note: 'passages' });
   }
 }
+
+/** How an environment opens the corpora of its tasks within one command. */
+export function corpusOpener(context: Pick<CommandContext, 'dataFolder' | 'progress'>) {
+  return (source: CorpusSource): Promise<OpenCorpusIndex> => openCorpus(source, context);
+}

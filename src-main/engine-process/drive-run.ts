@@ -12,7 +12,7 @@ import { type RunStart, trainingRun } from '../engine/run/training-run.ts';
 import { runFolder, type Store } from '../store/open-store.ts';
 import { openAgentOf } from './agents.ts';
 import type { CommandContext } from './command.ts';
-import { openCorpus } from './corpora.ts';
+import { corpusOpener } from './corpora.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -31,7 +31,7 @@ export async function driveRun(
 ): Promise<void> {
   context.progress({ label: 'opening the model, tasks and tools', done: 0, total: 0 });
   const agent = openAgentOf(context.dataFolder, config.model);
-  const environment = await openEnvironment(agent, config, (source) => openCorpus(source, context));
+  const environment = await openEnvironment(agent, config, corpusOpener(context));
   let begun = begin.kind === 'resume';
   let step = 0;
   let lastLogMs = 0;

@@ -11,7 +11,7 @@ import { collectTrajectories } from '../../engine/rollout/collect.ts';
 import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
 import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
-import { openCorpus } from '../corpora.ts';
+import { corpusOpener } from '../corpora.ts';
 import { threadsOf } from '../drive-run.ts';
 import { withStore } from '../with-store.ts';
 
@@ -113,9 +113,7 @@ async function openChat(
   const open = await (run === undefined
     ? openModel(context.dataFolder, model)
     : withStore(context.dataFolder, 'read', (store) => openRunPolicy(store, run, checkpoint)));
-  const environment = await openEnvironment(open.agent, { tasks: [task], tools }, (source) =>
-    openCorpus(source, context),
-  );
+  const environment = await openEnvironment(open.agent, { tasks: [task], tools }, corpusOpener(context));
   const maxTokens = Math.min(4096, open.agent.config.maxPositions);
   current = { key, open, environment, engine: new DecodeEngine(open.policy, { threads: threadsOf(0), maxTokens }) };
   return current;

@@ -11,7 +11,7 @@ import { measurePolicy } from '../../engine/run/measure-policy.ts';
 import { databasePath, type Store } from '../../store/open-store.ts';
 import { openRunPolicy } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
-import { openCorpus } from '../corpora.ts';
+import { corpusOpener } from '../corpora.ts';
 import { driveRun, threadsOf } from '../drive-run.ts';
 import { exportRun } from '../export-run.ts';
 import { type RunSummary, summarizeRun } from '../run-summary.ts';
@@ -73,7 +73,7 @@ export const command = defineCommand({
       const folder = to ?? join(context.dataFolder, 'exports', runId);
       await exportRun(
         store,
-        { run: runId, checkpoint: 'best', to: folder, target: 'all', variants: ['fp32'], point: after },
+        { run: runId, checkpoint: 'best', to: folder, target: 'all', variants: ['fp32'], problems, point: after },
         context,
       );
       return {
@@ -101,7 +101,7 @@ async function measure(
 ): Promise<PolicyPoint & { tasks: string[] }> {
   const { config } = store.getRun(runId);
   const { agent, policy, step } = openRunPolicy(store, runId, checkpoint);
-  const environment = await openEnvironment(agent, config, (source) => openCorpus(source, context));
+  const environment = await openEnvironment(agent, config, corpusOpener(context));
   try {
     const options = {
       split: 'report',

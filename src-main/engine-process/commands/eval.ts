@@ -9,7 +9,7 @@ import { type EvaluatedTrajectory, policyPoint, rollOut } from '../../engine/run
 import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
 import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
 import { defineCommand } from '../command.ts';
-import { openCorpus } from '../corpora.ts';
+import { corpusOpener } from '../corpora.ts';
 import { threadsOf } from '../drive-run.ts';
 import { withStore } from '../with-store.ts';
 
@@ -38,7 +38,7 @@ export const command = defineCommand({
   async run({ run, checkpoint, settings, split, problems: count, greedy }, context): Promise<Evaluation> {
     const began = performance.now();
     const { open, config } = await openWhat(run, checkpoint, settings, context.dataFolder);
-    const environment = await openEnvironment(open.agent, config, (source) => openCorpus(source, context));
+    const environment = await openEnvironment(open.agent, config, corpusOpener(context));
     const threads = threadsOf(config.threads);
     const maxTokens = Math.min(config.limits.tokens, open.agent.config.maxPositions);
     const engine = new DecodeEngine(open.policy, { threads, maxTokens, frozen: false });

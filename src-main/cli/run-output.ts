@@ -1,0 +1,81 @@
+/** What the commands about runs print for people: the before-and-after table, the frontier, what to try next. */
+import type { RunSummary, SummaryPoint } from '../engine-process/run-summary.ts';
+import type { FrontierChart } from './frontier-chart.ts';
+import { frontierPlot } from './frontier-plot.ts';
+import { change, cost, percentWithInterval, table } from './table.ts';
+
+type Ends = { before: SummaryPoint; after: SummaryPoint };
+
+/** Success and cost before and after, with intervals. */
+export function beforeAfter(title: string, { before, after }: Ends): string {
+  const success = (point: SummaryPoint) => percentWithInterval(point.success, point.successLow, point.successHigh);
+  const spent = (point: SummaryPoint) => `${cost(point.cost)} (${cost(point.costLow)}-${cost(point.costHigh)})`;
+  const columns = [{ title }, { title: 'before' }, { title: 'after' }, { title: 'change', align: 'right' as const }];
+  return table(columns, [
+    ['success', success(before), success(after), `${((after.success - before.success) * 100).toFixed(1)} points`],
+    ['tool cost a problem', spent(before), spent(after), change(before.cost, after.cost)],
+    ['tool calls a problem', before.calls.toFixed(2), after.calls.toFixed(2), change(before.calls, after.calls)],
+    [
+      'sampled tokens',
+      before.responseLength.toFixed(1),
+      after.responseLength.toFixed(1),
+      change(before.responseLength, after.responseLength),
+    ],
+  ]);
+}
+
+/** What the charts draw of a run. */
+export function chartOf(run: RunSummary): FrontierChart {
+  return { title: run.runId, points: run.points, costLimit: run.costLimit, hypervolume: run.hypervolume?.after ?? 0 };
+}
+
+/** The frontier of a run as a plot and as a table. */
+export function frontierText(run: RunSummary, columns: number): string {
+  const plot = frontierPlot(chartOf(run), { columns: Math.min(76, columns), rows: 14 });
+  const rows = run.points
+    .filter((point) => point.onFrontier)
+    .sort((a, b) => a.cost - b.cost)
+    .map((point, i) => [
+      `frontier:${i + 1}`,
+      String(point.step),
+      percentWithInterval(point.success, point.successLow, point.successHigh),
+      cost(point.cost),
+      point.checkpoint ? 'yes' : 'no',
+    ]);
+  const list = table(
+    [
+      { title: 'point' },
+      { title: 'step', align: 'right' },
+      { title: 'success' },
+      { title: 'cost', align: 'right' },
+      { title: 'saved' },
+    ],
+    rows,
+  );
+  return `${plot}\n\n${list}`;
+}
+
+/** A finished or stopped run in full. */
+export function runText(run: RunSummary, columns: number): string {
+  const parts = [
+    `run ${run.runId}: ${run.status}, step ${run.step} of ${run.plannedSteps}, ${run.method} on ${run.tasks.join(' + ')}`,
+  ];
+  if (run.reason) parts.push(run.reason);
+  if (run.report) parts.push('', beforeAfter(`on ${run.report.after.n} report problems`, run.report));
+  else if (run.selection) parts.push('', beforeAfter(`on ${run.selection.after.n} selection problems`, run.selection));
+  if (run.points.length > 0)
+    parts.push('', 'Frontier on selection problems (x start, o frontier, . dominated)', '', frontierText(run, columns));
+  if (run.hypervolume) {
+    parts.push(
+      '',
+      `hypervolume ${run.hypervolume.before.toFixed(3)} -> ${run.hypervolume.after.toFixed(3)} (success x (1 - cost / ${cost(run.costLimit)}), reference point (0, 0))`,
+    );
+  }
+  parts.push(`every trajectory is in ${run.database}`);
+  return parts.join('\n');
+}
+
+/** Lines of commands worth trying next. */
+export function tryNext(...lines: string[]): string {
+  return `\nTry next:\n${lines.map((line) => `  paretune ${line}`).join('\n')}`;
+}

@@ -1,0 +1,119 @@
+/** Exports a checkpoint of a stored run: measures it on report problems, writes the folder with its card, verifies it. */
+import { fillParameters } from '../engine/runtime/parameters.ts';
+import type { Policy } from '../engine/runtime/policy.ts';
+import type { PolicyPoint } from '../contract/records.ts';
+import type { RunConfig } from '../contract/run-config.ts';
+import { dequantize4, quantize4 } from '../engine/model/quantize.ts';
+import { weightSpecs } from '../engine/model/weight-specs.ts';
+import { openEnvironment } from '../engine/run/environment.ts';
+import { exportModel, type ExportTarget, type ExportVariant } from '../engine/run/export-model.ts';
+import { measurePolicy } from '../engine/run/measure-policy.ts';
+import { verifyExport, type VariantCheck } from '../engine/run/verify-export.ts';
+import { mergedWeights } from '../engine/runtime/policy.ts';
+import { floatToHalf, halfToFloat } from '../engine/weights/half.ts';
+import type { Store } from '../store/open-store.ts';
+import { openRunPolicy } from './agents.ts';
+import type { CommandContext } from './command.ts';
+import { corpusOpener } from './corpora.ts';
+import { threadsOf } from './drive-run.ts';
+import { exportCard } from './export-card.ts';
+
+export type ExportRequest = {
+  run: string;
+  checkpoint: string;
+  to: string;
+  target: ExportTarget;
+  variants: ExportVariant[];
+  /** report problems of each task that the card speaks of */
+  problems: number;
+  /** the policy's point if it was measured already */
+  point?: PolicyPoint;
+};
+
+export type ExportedVariant = VariantCheck & {
+  /** success and cost of the policy with the weights as this variant stores them, on the card's problems */
+  success: number;
+  cost: number;
+};
+
+export type ExportResult = {
+  folder: string;
+  bytes: number;
+  run: string;
+  step: number;
+  point: PolicyPoint;
+  variants: ExportedVariant[];
+};
+
+export async function exportRun(store: Store, request: ExportRequest, context: CommandContext): Promise<ExportResult> {
+  const { run: name, checkpoint, to, target, variants, problems } = request;
+  const { config, runId } = store.getRun(name);
+  const { agent, policy, step } = openRunPolicy(store, runId, checkpoint);
+  const measure = async (label: string, measured: Policy): Promise<PolicyPoint> => {
+    const environment = await openEnvironment(agent, config, corpusOpener(context));
+    try {
+      const options = {
+        split: 'report',
+        problems,
+        sampling: 'sampled',
+        step: step ?? 0,
+        threads: threadsOf(config.threads),
+        clock: () => performance.now(),
+        signal: context.signal,
+      } as const;
+      const { point } = await measurePolicy(measured, environment, config, options, (done, total) =>
+        context.progress({ label, done, total, note: 'problems' }),
+      );
+      return point;
+    } finally {
+      await environment.close();
+    }
+  };
+  const point = request.point ?? (await measure('measuring the policy', policy));
+  const points = new Map<ExportVariant, PolicyPoint>();
+  for (const variant of variants) {
+    const stored = variant === 'fp32' ? point : await measure(`measuring ${variant}`, asStored(policy, variant));
+    points.set(variant, stored);
+  }
+  context.progress({ label: 'writing and checking the folder', done: 0, total: 0 });
+  const card = exportCard({ runId, step: step ?? 0, config, point, points, model: config.model });
+  const { folder, bytes } = exportModel(agent, policy, { to, target, variants, card });
+  const checks = await verifyExport(folder, policy, variants, threadsOf(config.threads));
+  const result = checks.map((check) => ({
+    ...check,
+    success: points.get(check.variant)!.success,
+    cost: points.get(check.variant)!.cost,
+  }));
+  store.addArtifact(runId, {
+    step: step ?? 0,
+    kind: 'onnx',
+    path: folder,
+    bytes,
+    details: { target, variants: result },
+  });
+  return { folder, bytes, run: runId, step: step ?? 0, point, variants: result };
+}
+
+/** The policy with its weights rounded as a variant stores them: what the variant computes, run by the engine. */
+function asStored(policy: Policy, variant: ExportVariant): Policy {
+  const specs = weightSpecs(policy.config);
+  const roles = new Map(specs.map(({ name, role }) => [name, role]));
+  const rounded = new Map(
+    [...mergedWeights(policy)].map(([name, { shape, data }]) => {
+      if (variant === 'fp16') return [name, data.map((value) => halfToFloat(floatToHalf(value)))] as const;
+      if (roles.get(name) !== 'linear') return [name, data] as const;
+      const [rows, columns] = shape;
+      return [name, dequantize4(quantize4(data, rows, columns), rows, columns)] as const;
+    }),
+  );
+  return { config: policy.config, base: fillParameters(specs, rounded), lora: null };
+}
+
+export type CardFacts = {
+  runId: string;
+  step: number;
+  config: RunConfig;
+  model: string;
+  point: PolicyPoint;
+  points: ReadonlyMap<ExportVariant, PolicyPoint>;
+};
