@@ -45,6 +45,11 @@ export function agentCommands(program: Command): void {
               after: point(report.after),
             }),
           );
+          const { difference, low, high } = result.successChange;
+          const points = (share: number) => (100 * share).toFixed(1);
+          session.print(
+            `success changed by ${points(difference)} points (${points(low)} to ${points(high)}, the same problems before and after)`,
+          );
           const rows = Object.entries(result.tasks).map(([task, { before, after, hypervolume }]) => [
             task,
             `${percent(before.success)} -> ${percent(after.success)}`,

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { PolicyPoint } from '../../contract/records.ts';
 import { methodNames, runConfigSchema } from '../../contract/run-config.ts';
+import { pairedTest } from '../../engine/base/statistics.ts';
 import { openEnvironment } from '../../engine/run/environment.ts';
+import type { EvaluatedTrajectory } from '../../engine/run/evaluate.ts';
 import { measurePolicy } from '../../engine/run/measure-policy.ts';
 import { databasePath, type Store } from '../../store/open-store.ts';
 import { openRunPolicy } from '../agents.ts';
@@ -35,6 +37,8 @@ export type DemoResult = {
   chosenStep: number;
   /** both tasks together, with intervals */
   report: Change<PolicyPoint>;
+  /** success after minus before on the same problems, with its 95 % interval */
+  successChange: { difference: number; low: number; high: number };
   run: RunSummary;
 };
 
@@ -73,17 +77,20 @@ export const command = defineCommand({
       const folder = to ?? join(context.dataFolder, 'exports', runId);
       await exportRun(
         store,
-        { run: runId, checkpoint: 'best', to: folder, target: 'all', variants: ['fp32'], problems, point: after },
+        { run: runId, checkpoint: 'best', to: folder, target: 'all', variants: ['fp32'], problems, point: after.point },
         context,
       );
       return {
-        tasks: Object.fromEntries(after.tasks.map((task) => [task, compareTask(task, before, after, costLimit)])),
+        tasks: Object.fromEntries(
+          after.tasks.map((task) => [task, compareTask(task, before.point, after.point, costLimit)]),
+        ),
         steps,
         seconds: Math.round((performance.now() - began) / 100) / 10,
         database: databasePath(context.dataFolder),
         export: folder,
-        chosenStep: after.step,
-        report: { before, after },
+        chosenStep: after.point.step,
+        report: { before: before.point, after: after.point },
+        successChange: pairedChange(before.trajectories, after.trajectories),
         run: summarizeRun(store, runId),
       };
     });
@@ -98,7 +105,7 @@ async function measure(
   limits: ReturnType<typeof runConfigSchema.parse>['limits'],
   problems: number,
   context: CommandContext,
-): Promise<PolicyPoint & { tasks: string[] }> {
+): Promise<{ point: PolicyPoint; trajectories: EvaluatedTrajectory[]; tasks: string[] }> {
   const { config } = store.getRun(runId);
   const { agent, policy, step } = openRunPolicy(store, runId, checkpoint);
   const environment = await openEnvironment(agent, config, corpusOpener(context));
@@ -113,13 +120,28 @@ async function measure(
       signal: context.signal,
     } as const;
     const label = `measuring step ${options.step} on report problems`;
-    const { point } = await measurePolicy(policy, environment, { ...config, limits }, options, (done, total) =>
+    const result = await measurePolicy(policy, environment, { ...config, limits }, options, (done, total) =>
       context.progress({ label, done, total, note: 'problems' }),
     );
-    return { ...point, tasks: environment.tasks.map((task) => task.name) };
+    return { ...result, tasks: environment.tasks.map((task) => task.name) };
   } finally {
     await environment.close();
   }
+}
+
+/** Paired by problem; a problem that was not graded on both sides is left out. */
+function pairedChange(before: EvaluatedTrajectory[], after: EvaluatedTrajectory[]): DemoResult['successChange'] {
+  const both = before.flatMap(({ trajectory }, i) => {
+    const later = after[i].trajectory.success;
+    return trajectory.success === null || later === null ? [] : [[Number(trajectory.success), Number(later)]];
+  });
+  const test = pairedTest(
+    both.map(([, later]) => later),
+    both.map(([earlier]) => earlier),
+    'two-sided',
+    0.95,
+  );
+  return { difference: test.difference, low: test.low, high: test.high };
 }
 
 function compareTask(

@@ -7,6 +7,7 @@ import type { ModelConfig } from '../model/model-config.ts';
 import type { LoraOptions } from '../model/lora.ts';
 import { makePolicy, type Policy } from '../runtime/policy.ts';
 import { type ChatFormat, makeChatFormat } from '../text/chat-format.ts';
+import { STARTER_MARKUP, starterTokenizer } from '../text/starter-tokenizer.ts';
 import { makeTokenizer, type Tokenizer } from '../text/tokenizer.ts';
 import type { Tool } from '../tools/tool.ts';
 import { type ModelFolder, openModelFolder } from '../weights/model-folder.ts';
@@ -15,6 +16,8 @@ export type Agent = {
   folder: ModelFolder;
   config: ModelConfig;
   tokenizer: Tokenizer;
+  /** true where the folder has no tokenizer, and bytes stand in for one */
+  bytesOnly: boolean;
   /** the model's conversations when it may use these tools */
   chatFormat(tools: readonly Tool[]): ChatFormat;
   /** a policy on memory of its own, with a fresh adapter where one is asked for */
@@ -42,7 +45,7 @@ export function modelFolderOf(model: string): string {
   return join(resourcesFolder, 'starter', name);
 }
 
-/** Opens and checks a model folder or a starter agent. Needs a tokenizer and a chat template. */
+/** Opens and checks a model folder or a starter agent. */
 export function openAgent(model: string): Agent {
   const path = modelFolderOf(model);
   if (!existsSync(path)) {
@@ -50,12 +53,7 @@ export function openAgent(model: string): Agent {
       hint: 'Give a folder with config.json, model.safetensors and tokenizer.json, or starter:over-user.',
     });
   }
-  const folder = openModelFolder(path);
-  if (folder.tokenizerJson === null) {
-    throw new ParetuneError('unsupported', `${path} has no tokenizer.json.`, {
-      hint: 'Put the tokenizer.json of the model into the folder.',
-    });
-  }
+  const folder = withText(openModelFolder(path));
   const tokenizer = makeTokenizer(folder.tokenizerJson, folder.tokenizerConfig);
   if (tokenizer.vocabSize > folder.config.vocabSize) {
     throw new ParetuneError(
@@ -68,6 +66,7 @@ export function openAgent(model: string): Agent {
     folder,
     config: folder.config,
     tokenizer,
+    bytesOnly: folder.bytesOnly,
     chatFormat: (tools) =>
       makeChatFormat({
         tokenizer,
@@ -79,4 +78,21 @@ export function openAgent(model: string): Agent {
       }),
     newPolicy: (lora, seed) => makePolicy(folder.config, folder.readWeights(), lora, seed),
   };
+}
+
+/** A model without a tokenizer speaks in bytes, with the starter agents' markup: enough to try the machinery on bare weights. */
+function withText(folder: ModelFolder): ModelFolder & { bytesOnly: boolean } {
+  if (folder.tokenizerJson !== null) return { ...folder, bytesOnly: false };
+  const bytes = starterTokenizer([]);
+  const { vocabSize } = folder.config;
+  if (vocabSize < 256 + STARTER_MARKUP.length) {
+    throw new ParetuneError(
+      'unsupported',
+      `${folder.folder} has no tokenizer.json, and ${vocabSize} tokens are too few for bytes.`,
+      {
+        hint: 'Put the tokenizer.json of the model into the folder.',
+      },
+    );
+  }
+  return { ...folder, ...bytes, chatTemplate: folder.chatTemplate ?? bytes.chatTemplate, bytesOnly: true };
 }

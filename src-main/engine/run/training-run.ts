@@ -267,6 +267,11 @@ async function* startRun(run: Run): AsyncGenerator<RunEvent> {
   };
   run.state = { ...run.state, facts };
   yield { kind: 'started', runId: deps.runId, config, facts };
+  if (deps.agent.bytesOnly) {
+    const message =
+      'The model has no tokenizer.json: it reads and writes bytes, with the markup of the starter agents.';
+    yield { kind: 'notice', runId: deps.runId, step: 0, level: 'warning', code: 'no-tokenizer', message };
+  }
   yield* evaluate(run, trajectories);
   yield* measure(run, run.report, 'report');
   yield* checkpoint(run);
