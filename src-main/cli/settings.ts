@@ -151,11 +151,17 @@ function readValue(setting: Setting, text: string): unknown {
 /** Model folders and task files become absolute: a stored run can be resumed from anywhere. */
 function resolvePaths(settings: RawSettings, base: string): RawSettings {
   const result = { ...settings };
-  if (typeof result.model === 'string' && !result.model.startsWith('starter:')) {
+  if (typeof result.model === 'string' && !/^(starter|imported):/.test(result.model)) {
     result.model = resolve(base, result.model);
   }
   if (Array.isArray(result.tasks)) {
     result.tasks = result.tasks.map((task) => (typeof task === 'string' && isFile(task) ? resolve(base, task) : task));
+  }
+  if (isTable(result.taskOptions)) {
+    const paths = Object.entries(result.taskOptions);
+    result.taskOptions = Object.fromEntries(
+      paths.map(([key, path]) => [key, typeof path === 'string' && path !== '' ? resolve(base, path) : path]),
+    );
   }
   return result;
 }

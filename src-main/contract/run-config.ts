@@ -33,8 +33,8 @@ export const runConfigSchema = z.strictObject({
   model: z.string().min(1),
   /** built-in task names, or paths of JSONL / GSM8K / SVAMP / HotpotQA files; several are mixed in equal parts */
   tasks: z.array(z.string().min(1)).min(1).max(16),
-  /** for tasks from files: the corpus that `search` looks through, and a file of its own for the report split */
-  taskOptions: z.strictObject({ corpus: z.string().optional(), report: z.string().optional() }).prefault({}),
+  /** for tasks from files: the corpus that `search` looks through, and a file of its own for the report split; empty for none */
+  taskOptions: z.strictObject({ corpus: z.string().default(''), report: z.string().default('') }).prefault({}),
   /** tools by name; empty means those that the task brings */
   tools: z.array(z.string()).default([]),
   /** price of one call of each tool, the user's own unit; a tool that is not named costs 1 */

@@ -4,6 +4,7 @@
  */
 import { ParetuneError } from '../../contract/errors.ts';
 import type { Problem, Split, ToolResult, Trajectory } from '../../contract/records.ts';
+import type { RunConfig } from '../../contract/run-config.ts';
 import type { CallTool, TurnFormat } from '../rollout/collect.ts';
 import { resolveTask } from '../tasks/built-in-tasks.ts';
 import { grade } from '../tasks/grade.ts';
@@ -33,7 +34,7 @@ export type EnvironmentSettings = {
   tasks: readonly string[];
   /** tools for every task; none means those that each task brings */
   tools: readonly string[];
-  taskOptions?: OpenTaskOptions;
+  taskOptions?: RunConfig['taskOptions'];
 };
 
 /** Opens tasks and tools and checks that every tool works before anything is spent on a run. */
@@ -42,7 +43,7 @@ export async function openEnvironment(
   settings: EnvironmentSettings,
   openCorpus: CorpusOpener,
 ): Promise<Environment> {
-  const tasks = await Promise.all(settings.tasks.map((name) => openTaskOf(name, settings.taskOptions ?? {})));
+  const tasks = await Promise.all(settings.tasks.map((name) => resolveTask(name, givenOptions(settings.taskOptions))));
   const corpora: { close(): void }[] = [];
   const toolsOf = new Map<string, Map<string, Tool>>();
   const shared = new Map<string, Tool>();
@@ -93,8 +94,9 @@ export async function openEnvironment(
   }
 }
 
-async function openTaskOf(name: string, options: OpenTaskOptions): Promise<TaskSource> {
-  return resolveTask(name, options);
+/** Only what was set: a built-in task refuses options that would do nothing. */
+function givenOptions(options: EnvironmentSettings['taskOptions']): OpenTaskOptions {
+  return Object.fromEntries(Object.entries(options ?? {}).filter(([, path]) => path !== ''));
 }
 
 function withTools(
