@@ -1,0 +1,134 @@
+/**
+ * The promise of checkpoints, kept under violence: a run that is killed (SIGKILL, the engine and its supervisor) at twenty
+ * random moments and resumed each time ends with the same weights and trajectories as one that was left alone.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { randomStream } from '../../src-main/engine/base/random.ts';
+import { openStore } from '../../src-main/store/open-store.ts';
+import { temporaryFolder } from './starter.ts';
+
+const command = join(import.meta.dirname, '..', '..', 'src-main', 'cli', 'main.ts');
+const KILLS = 20;
+const STEPS = 24;
+const settings = [
+  ['problemsPerStep', 4],
+  ['groupSize', 4],
+  ['trainProblems', 32],
+  ['selectionProblems', 8],
+  ['reportProblems', 8],
+  ['evaluation.everySteps', 6],
+  ['evaluation.greedy', false],
+  ['checkpoint.everySteps', 2],
+  ['threads', 1],
+].flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+const tune = [
+  'tune',
+  '--name',
+  'run',
+  '--model',
+  'starter:over-user',
+  '--task',
+  'arithmetic',
+  '--steps',
+  String(STEPS),
+  ...settings,
+];
+
+/** In a process group of its own, so that a kill takes the engine with it. */
+function paretune(args: string[], dataFolder: string): ChildProcess {
+  return spawn(process.execPath, [command, ...args, '--json'], {
+    env: { ...process.env, PARETUNE_HOME: dataFolder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+}
+
+function ended(child: ChildProcess): Promise<{ code: number | null; text: string }> {
+  let text = '';
+  child.stdout?.on('data', (data) => {
+    text += data;
+  });
+  child.stderr?.on('data', (data) => {
+    text += data;
+  });
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, text })));
+}
+
+function finalState(dataFolder: string) {
+  const store = openStore(dataFolder, { mode: 'read' });
+  try {
+    const last = store.checkpoints('run').at(-1)!.checkpoint;
+    const steps = store.steps('run').map(({ step }) => step);
+    return {
+      step: last.step,
+      hash: last.weightsHash,
+      groups: steps.map((step) => store.readStep('run', step)),
+      status: store.getRun('run').status,
+    };
+  } finally {
+    store.close();
+  }
+}
+
+test('twenty kills at random moments change nothing', { timeout: 14 * 60_000 }, async (t) => {
+  const alone = temporaryFolder(t);
+  const { code, text } = await ended(paretune(tune, alone));
+  assert.equal(code, 0, text);
+  const expected = finalState(alone);
+  assert.equal(expected.step, STEPS);
+
+  const folder = temporaryFolder(t);
+  const random = randomStream(1, 'kills');
+  let kills = 0;
+  let args = tune;
+  for (;;) {
+    const child = paretune(args, folder);
+    const end = ended(child);
+    // from before the first checkpoint to well into the run; later processes start further on
+    const wait = kills < KILLS ? 1500 + random.next() * 2500 : 2 ** 30;
+    const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), wait);
+    const { code: exit, text: said } = await end;
+    clearTimeout(timer);
+    if (exit === 0) break;
+    if (exit !== null) {
+      // killed before its first checkpoint was saved: there is nothing to resume, and the message says so
+      assert.match(said, /not-found|no whole checkpoint|There is a run run already/, said);
+    } else kills++;
+    args = hasCheckpoint(folder) ? ['resume', 'run'] : tune;
+    if (args === tune) args = [...tune.slice(0, 2), 'run', ...tune.slice(3)];
+    assert.ok(kills <= KILLS, 'the run does not come to its end');
+  }
+  const actual = finalState(folder);
+  t.diagnostic(`${kills} kills`);
+  assert.ok(kills >= 5, `only ${kills} kills hit the run`);
+  assert.equal(actual.status, 'finished');
+  assert.equal(actual.hash, expected.hash);
+  assert.deepEqual(actual.groups.map(withoutTimes), expected.groups.map(withoutTimes));
+});
+
+function hasCheckpoint(folder: string): boolean {
+  try {
+    const store = openStore(folder, { mode: 'read' });
+    try {
+      return store.checkpoints('run').length > 0;
+    } finally {
+      store.close();
+    }
+  } catch {
+    return false;
+  }
+}
+
+/** How long a tool took is the one thing that may differ. */
+function withoutTimes(groups: ReturnType<typeof finalState>['groups'][number]) {
+  return groups.map((group) => ({
+    ...group,
+    trajectories: group.trajectories.map((one) => ({
+      ...one,
+      toolCalls: one.toolCalls.map((call) => ({ ...call, milliseconds: 0 })),
+    })),
+  }));
+}

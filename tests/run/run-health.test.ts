@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { StepMetrics, StopReason, ToolCallRecord } from '../../src-main/contract/records.ts';
+import type { RunFacts } from '../../src-main/contract/run-events.ts';
+import { checkHealth, checkRollouts } from '../../src-main/engine/run/run-health.ts';
+import { firstState } from '../../src-main/engine/run/run-state.ts';
+
+const call = (name: string): ToolCallRecord => ({
+  name,
+  arguments: {},
+  output: '',
+  status: 'error',
+  price: 1,
+  milliseconds: 0,
+  resultStart: -1,
+});
+const ended = (count: number, stopReason: StopReason, tools: string[] = []) =>
+  Array.from({ length: count }, () => ({ stopReason, toolCalls: tools.map(call) }));
+
+const healthy = {
+  loss: 0.1,
+  gradNorm: 0.5,
+  entropy: 1,
+  success: 0.5,
+  calls: 1,
+  toolFailureShare: 0,
+  groupsAllWrong: 0,
+} as StepMetrics;
+const state = firstState({} as RunFacts, {}, null);
+
+test('rollouts are distrusted when more than half ran out of time, not at half', () => {
+  assert.equal(checkRollouts([...ended(2, 'time-limit'), ...ended(2, 'answer')]), null);
+  assert.match(checkRollouts([...ended(3, 'time-limit'), ...ended(2, 'answer')])!, /^3 of 5 rollouts ran out of time/);
+  assert.equal(checkRollouts([]), null);
+});
+
+test('rollouts are distrusted when a tool broke in more than half', () => {
+  assert.equal(checkRollouts([...ended(2, 'tool-broken', ['python']), ...ended(2, 'answer')]), null);
+  assert.match(checkRollouts([...ended(3, 'tool-broken', ['python']), ...ended(2, 'answer')])!, /failed in 3 of 5/);
+});
+
+test('the entropy of the first step is remembered and later ones do not replace it', () => {
+  const first = checkHealth(state, healthy);
+  assert.deepEqual(first, { stop: null, notices: [], state: { startEntropy: 1, collapsedSteps: 0 } });
+  const second = checkHealth({ ...state, ...first.state }, { ...healthy, entropy: 0.2 });
+  assert.equal(second.state.startEntropy, 1);
+});
+
+test('five steps without entropy and success in a row are a collapse; one good step starts the count again', () => {
+  const dead = { ...healthy, entropy: 1e-3, success: 0 };
+  let now = { ...state, startEntropy: 1 };
+  const stops: (string | null)[] = [];
+  for (const metrics of [dead, dead, dead, dead, healthy, dead, dead, dead, dead, dead]) {
+    const health = checkHealth(now, metrics);
+    now = { ...now, ...health.state, startEntropy: 1 };
+    stops.push(health.stop);
+  }
+  assert.deepEqual(stops.slice(0, 9), new Array(9).fill(null));
+  assert.match(stops[9]!, /collapsed/);
+});
+
+test('low entropy with success, and no entropy without a gradient, are no collapse', () => {
+  const before = { ...state, startEntropy: 1, collapsedSteps: 4 };
+  assert.equal(checkHealth(before, { ...healthy, entropy: 1e-3, success: 0.9 }).stop, null);
+  assert.equal(checkHealth(before, { ...healthy, entropy: 1e-3, success: 0, gradNorm: 0 }).stop, null);
+});
+
+for (const [name, bad] of [
+  ['loss', { loss: Number.NaN }],
+  ['gradient', { gradNorm: Number.POSITIVE_INFINITY }],
+] as const) {
+  test(`a ${name} that is not finite stops the run and says what to change`, () => {
+    assert.match(checkHealth(state, { ...healthy, ...bad }).stop!, /(NaN|Infinity).*train\.learningRate/);
+  });
+}
+
+test('failing tools and a step without any success are warned about, once each', () => {
+  const { notices, stop } = checkHealth(state, { ...healthy, toolFailureShare: 0.75, groupsAllWrong: 1 });
+  assert.equal(stop, null);
+  assert.deepEqual(
+    notices.map(({ code }) => code),
+    ['tool-failures', 'no-success'],
+  );
+  assert.match(notices[0].message, /75 %/);
+  assert.deepEqual(checkHealth(state, { ...healthy, toolFailureShare: 0.75, calls: 0.01 }).notices, []);
+});
