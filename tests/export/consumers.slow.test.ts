@@ -1,0 +1,127 @@
+/**
+ * The exported folder in the hands of those it is for: onnxruntime-genai (Python) and transformers.js, both offline, must
+ * tokenize as we do and continue greedily with our tokens.
+ *
+ *   PARETUNE_PEERS             a virtual environment with onnxruntime-genai (scripts/make-peers.sh makes one)
+ *   PARETUNE_TRANSFORMERS_JS   a folder whose node_modules holds @huggingface/transformers
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { collectTrajectories } from '../../src-main/engine/rollout/collect.ts';
+import { DecodeEngine } from '../../src-main/engine/rollout/decode-engine.ts';
+import { exportModel } from '../../src-main/engine/run/export-model.ts';
+import { openTasks, overUser, rolloutSettings, temporaryFolder } from '../run/starter.ts';
+
+const peers = process.env.PARETUNE_PEERS;
+const python = peers === undefined ? '' : join(peers, 'bin', 'python');
+const transformers = process.env.PARETUNE_TRANSFORMERS_JS;
+const noGenai = importable() ? false : 'PARETUNE_PEERS names no environment with onnxruntime-genai';
+const noTransformers =
+  transformers !== undefined && existsSync(join(transformers, 'node_modules', '@huggingface', 'transformers'))
+    ? false
+    : 'PARETUNE_TRANSFORMERS_JS names no folder with @huggingface/transformers';
+
+function importable(): boolean {
+  try {
+    execFileSync(python, ['-c', 'import onnxruntime_genai'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const policy = overUser.newPolicy(null, 0);
+
+/** Prompts of both tasks and the first turn that the engine gives, greedily. */
+async function expectedTurns(t: { after(action: () => void): void }) {
+  const environment = await openTasks(overUser, ['arithmetic', 'multi-hop'], temporaryFolder(t));
+  const problems = environment.problems('report', 4, 0);
+  const engine = new DecodeEngine(policy, { threads: 1, maxTokens: 160 });
+  const settings = rolloutSettings({ sampling: 'greedy', limits: { ...rolloutSettings().limits, calls: 0 } });
+  const requests = problems.map((problem) => ({ problem, samples: 1 }));
+  const { groups } = await collectTrajectories(requests, engine, environment.formatOf, environment.callTool, settings);
+  await engine.dispose();
+  await environment.close();
+  return groups.map(([one], i) => {
+    const [prompt] = one.segments;
+    return {
+      text: `<|user|>${problems[i].messages[0].content}<|assistant|>`,
+      prompt: one.tokens.slice(0, prompt.end),
+      turn: one.tokens.slice(prompt.end),
+    };
+  });
+}
+
+const genaiProgram = `
+import json, sys
+import numpy
+import onnxruntime_genai as genai
+folder, cases = sys.argv[1], json.load(open(sys.argv[2]))
+model = genai.Model(folder)
+tokenizer = genai.Tokenizer(model)
+results = []
+for case in cases:
+    parameters = genai.GeneratorParams(model)
+    parameters.set_search_options(max_length=len(case["prompt"]) + len(case["turn"]), do_sample=False)
+    generator = genai.Generator(model, parameters)
+    generator.append_tokens(numpy.array([case["prompt"]], dtype=numpy.int32))
+    made = []
+    while not generator.is_done() and len(made) < len(case["turn"]):
+        generator.generate_next_token()
+        made.append(int(generator.get_next_tokens()[0]))
+    results.append({"prompt": [int(x) for x in tokenizer.encode(case["text"])], "turn": made})
+print(json.dumps(results))
+`;
+
+const transformersProgram = `
+import { readFileSync } from 'node:fs';
+import { AutoModelForCausalLM, AutoTokenizer, env } from '@huggingface/transformers';
+const [parent, name, file] = process.argv.slice(2);
+env.allowRemoteModels = false;
+env.localModelPath = parent;
+const tokenizer = await AutoTokenizer.from_pretrained(name);
+const model = await AutoModelForCausalLM.from_pretrained(name, { dtype: 'fp32', device: 'cpu' });
+const results = [];
+for (const { text, turn } of JSON.parse(readFileSync(file, 'utf8'))) {
+  const inputs = tokenizer(text);
+  const prompt = Array.from(inputs.input_ids.data, Number);
+  const output = await model.generate({ ...inputs, max_new_tokens: turn.length, do_sample: false });
+  results.push({ prompt, turn: Array.from(output.data, Number).slice(prompt.length) });
+}
+console.log(JSON.stringify(results));
+process.exit(0);
+`;
+
+async function prepare(t: { after(action: () => void): void }) {
+  const cases = await expectedTurns(t);
+  const to = join(temporaryFolder(t), 'agent');
+  exportModel(overUser, policy, { to, target: 'all', variants: ['fp32'], card: '' });
+  const file = join(dirname(to), 'cases.json');
+  writeFileSync(file, JSON.stringify(cases));
+  return { cases, to, file, expected: cases.map(({ prompt, turn }) => ({ prompt, turn })) };
+}
+
+const lastLine = (text: string) => JSON.parse(text.trim().split('\n').at(-1)!);
+
+test('onnxruntime-genai tokenizes and continues as the engine does', { skip: noGenai, timeout: 120_000 }, async (t) => {
+  const { to, file, expected } = await prepare(t);
+  assert.deepEqual(lastLine(execFileSync(python, ['-c', genaiProgram, to, file], { encoding: 'utf8' })), expected);
+});
+
+test('transformers.js tokenizes and continues as the engine does', {
+  skip: noTransformers,
+  timeout: 120_000,
+}, async (t) => {
+  const { to, file, expected } = await prepare(t);
+  const program = join(transformers!, `paretune-consumer-${process.pid}.mjs`);
+  writeFileSync(program, transformersProgram);
+  t.after(() => rmSync(program, { force: true }));
+  const output = execFileSync(process.execPath, [program, dirname(to), basename(to), file], {
+    encoding: 'utf8',
+    cwd: transformers,
+  });
+  assert.deepEqual(lastLine(output), expected);
+});
