@@ -7,7 +7,6 @@ import { dequantize4, quantize4 } from '../engine/model/quantize.ts';
 import { weightSpecs } from '../engine/model/weight-specs.ts';
 import { openEnvironment } from '../engine/run/environment.ts';
 import { exportModel, type ExportTarget, type ExportVariant } from '../engine/run/export-model.ts';
-import { measurePolicy } from '../engine/run/measure-policy.ts';
 import { verifyExport, type VariantCheck } from '../engine/run/verify-export.ts';
 import { mergedWeights } from '../engine/runtime/policy.ts';
 import { floatToHalf, halfToFloat } from '../engine/weights/half.ts';
@@ -17,6 +16,7 @@ import type { CommandContext } from './command.ts';
 import { corpusOpener } from './corpora.ts';
 import { threadsOf } from './drive-run.ts';
 import { exportCard } from './export-card.ts';
+import { measure } from './measure.ts';
 
 export type ExportRequest = {
   run: string;
@@ -49,31 +49,22 @@ export async function exportRun(store: Store, request: ExportRequest, context: C
   const { run: name, checkpoint, to, target, variants, problems } = request;
   const { config, runId } = store.getRun(name);
   const { agent, policy, step } = openRunPolicy(store, runId, checkpoint);
-  const measure = async (label: string, measured: Policy): Promise<PolicyPoint> => {
-    const environment = await openEnvironment(agent, config, corpusOpener(context));
-    try {
-      const options = {
-        split: 'report',
-        problems,
-        sampling: 'sampled',
-        step: step ?? 0,
-        threads: threadsOf(config.threads),
-        clock: () => performance.now(),
-        signal: context.signal,
-      } as const;
-      const { point } = await measurePolicy(measured, environment, config, options, (done, total) =>
-        context.progress({ label, done, total, note: 'problems' }),
-      );
-      return point;
-    } finally {
-      await environment.close();
-    }
-  };
-  const point = request.point ?? (await measure('measuring the policy', policy));
   const points = new Map<ExportVariant, PolicyPoint>();
-  for (const variant of variants) {
-    const stored = variant === 'fp32' ? point : await measure(`measuring ${variant}`, asStored(policy, variant));
-    points.set(variant, stored);
+  const environment = await openEnvironment(agent, config, corpusOpener(context));
+  const what = { split: 'report', problems, sampling: 'sampled' } as const;
+  const measured = async (label: string, of: Policy) =>
+    (await measure({ policy: of, step }, environment, config, what, label, context)).point;
+  let point: PolicyPoint;
+  try {
+    point = request.point ?? (await measured('measuring the policy', policy));
+    for (const variant of variants) {
+      points.set(
+        variant,
+        variant === 'fp32' ? point : await measured(`measuring ${variant}`, asStored(policy, variant)),
+      );
+    }
+  } finally {
+    await environment.close();
   }
   context.progress({ label: 'writing and checking the folder', done: 0, total: 0 });
   const card = exportCard({ runId, step: step ?? 0, config, point, points, model: config.model });

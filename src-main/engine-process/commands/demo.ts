@@ -9,13 +9,13 @@ import { methodNames, runConfigSchema } from '../../contract/run-config.ts';
 import { pairedTest } from '../../engine/base/statistics.ts';
 import { openEnvironment } from '../../engine/run/environment.ts';
 import type { EvaluatedTrajectory } from '../../engine/run/evaluate.ts';
-import { measurePolicy } from '../../engine/run/measure-policy.ts';
 import { databasePath, type Store } from '../../store/open-store.ts';
 import { openRunPolicy } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { corpusOpener } from '../corpora.ts';
-import { driveRun, threadsOf } from '../drive-run.ts';
+import { driveRun } from '../drive-run.ts';
 import { exportRun } from '../export-run.ts';
+import { measure } from '../measure.ts';
 import { type RunSummary, summarizeRun } from '../run-summary.ts';
 import { withStore } from '../with-store.ts';
 
@@ -72,8 +72,8 @@ export const command = defineCommand({
       const runId = freeDemoName(store);
       await driveRun(store, runId, config, { kind: 'new' }, context);
       const { costLimit } = store.getRun(runId).facts;
-      const before = await measure(store, runId, '0', config.limits, problems, context);
-      const after = await measure(store, runId, 'best', config.limits, problems, context);
+      const { results, tasks: names } = await measureAll(store, runId, ['0', 'best'], problems, context);
+      const [before, after] = results;
       const folder = to ?? join(context.dataFolder, 'exports', runId);
       await exportRun(
         store,
@@ -81,9 +81,7 @@ export const command = defineCommand({
         context,
       );
       return {
-        tasks: Object.fromEntries(
-          after.tasks.map((task) => [task, compareTask(task, before.point, after.point, costLimit)]),
-        ),
+        tasks: Object.fromEntries(names.map((task) => [task, compareTask(task, before.point, after.point, costLimit)])),
         steps,
         seconds: Math.round((performance.now() - began) / 100) / 10,
         database: databasePath(context.dataFolder),
@@ -97,33 +95,25 @@ export const command = defineCommand({
   },
 });
 
-/** A checkpoint of the run on the report split of its own tasks, one trajectory a problem at temperature 1. */
-async function measure(
+/** Checkpoints of the run, each on the same report problems of its own tasks, one trajectory a problem at temperature 1. */
+async function measureAll(
   store: Store,
   runId: string,
-  checkpoint: string,
-  limits: ReturnType<typeof runConfigSchema.parse>['limits'],
+  checkpoints: string[],
   problems: number,
   context: CommandContext,
-): Promise<{ point: PolicyPoint; trajectories: EvaluatedTrajectory[]; tasks: string[] }> {
+) {
   const { config } = store.getRun(runId);
-  const { agent, policy, step } = openRunPolicy(store, runId, checkpoint);
-  const environment = await openEnvironment(agent, config, corpusOpener(context));
+  const opened = checkpoints.map((checkpoint) => openRunPolicy(store, runId, checkpoint));
+  const environment = await openEnvironment(opened[0].agent, config, corpusOpener(context));
   try {
-    const options = {
-      split: 'report',
-      problems,
-      sampling: 'sampled',
-      step: step ?? 0,
-      threads: threadsOf(config.threads),
-      clock: () => performance.now(),
-      signal: context.signal,
-    } as const;
-    const label = `measuring step ${options.step} on report problems`;
-    const result = await measurePolicy(policy, environment, { ...config, limits }, options, (done, total) =>
-      context.progress({ label, done, total, note: 'problems' }),
-    );
-    return { ...result, tasks: environment.tasks.map((task) => task.name) };
+    const what = { split: 'report', problems, sampling: 'sampled' } as const;
+    const results: Awaited<ReturnType<typeof measure>>[] = [];
+    for (const open of opened) {
+      const label = `measuring step ${open.step} on report problems`;
+      results.push(await measure(open, environment, config, what, label, context));
+    }
+    return { results, tasks: environment.tasks.map((task) => task.name) };
   } finally {
     await environment.close();
   }

@@ -1,4 +1,5 @@
 /** Measures a policy on a split outside of a run: what `eval`, the demo and an export's card say of a checkpoint. */
+import { ParetuneError } from '../../contract/errors.ts';
 import type { PolicyPoint, Split } from '../../contract/records.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import { hash32 } from '../base/random.ts';
@@ -40,6 +41,9 @@ export async function measurePolicy(
   const trajectories: EvaluatedTrajectory[] = [];
   try {
     for (let start = 0; start < problems.length; start += CHUNK) {
+      if (options.signal?.aborted) {
+        throw new ParetuneError('interrupted', 'Stopped before all problems were tried.');
+      }
       const part = await rollOut(environment, engine, problems.slice(start, start + CHUNK), {
         limits: config.limits,
         batch: config.rolloutBatch,
