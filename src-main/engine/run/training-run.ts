@@ -228,8 +228,12 @@ export function trainRow({ tokens, segments, advantage }: ScoredTrajectory): Tra
   return { tokens, trained, advantage };
 }
 
-async function updatePolicy(run: Run, groups: readonly Group[], learningRate: number): Promise<UpdateMetrics> {
-  const { config, trainer, start } = run;
+/** One step's update (or updates) of the policy on its groups. */
+export async function updatePolicy(
+  { config, trainer, start }: Pick<Run, 'config' | 'trainer' | 'start'>,
+  groups: readonly Group[],
+  learningRate: number,
+): Promise<UpdateMetrics> {
   let rows: TrainRow[] = groups.flatMap((group) => group.trajectories.map(trainRow));
   if (config.train.klCoefficient > 0) {
     const { logprobs } = await trainer.score(rows, start);
@@ -389,21 +393,7 @@ function openRun(config: RunConfig, deps: RunDependencies): Run {
   const lora = config.train.parameters === 'lora' ? config.train.lora : null;
   const policy = agent.newPolicy(lora, config.seed);
   const maxTokens = Math.min(config.limits.tokens, agent.config.maxPositions);
-  const { train } = config;
-  const trainer = new Trainer(policy, {
-    ...train,
-    objective: {
-      clipLow: train.clipLow,
-      clipHigh: train.clipHigh,
-      delta: train.clipDelta,
-      klCoefficient: train.klCoefficient,
-      klForm: train.klForm,
-      importance: train.importance,
-      old: train.updatesPerBatch > 1 ? 'input' : 'current',
-    },
-    maxTokens,
-    threads: machine.threads,
-  });
+  const trainer = newTrainer(config, policy, machine.threads);
   // frozen weights are kept prepacked inside the decoding session while their second copy is small
   const frozen = lora !== null && policy.base.flat.byteLength < PREPACK_BYTES;
   const noFacts = { referencePrice: 1, referenceLength: 1, costLimit: 1 } as RunFacts;
@@ -424,18 +414,40 @@ function openRun(config: RunConfig, deps: RunDependencies): Run {
 
 const PREPACK_BYTES = 2 ** 30;
 
+/** The trainer that a configuration asks for. */
+export function newTrainer({ train, limits }: RunConfig, policy: Policy, threads: number): Trainer {
+  return new Trainer(policy, {
+    ...train,
+    objective: {
+      clipLow: train.clipLow,
+      clipHigh: train.clipHigh,
+      delta: train.clipDelta,
+      klCoefficient: train.klCoefficient,
+      klForm: train.klForm,
+      importance: train.importance,
+      old: train.updatesPerBatch > 1 ? 'input' : 'current',
+    },
+    maxTokens: Math.min(limits.tokens, policy.config.maxPositions),
+    threads,
+  });
+}
+
 /** Weights, moments and memory of a checkpoint into a freshly opened run. */
 function restore(run: Run, folder: string): void {
+  run.state = restoreTrainer(run.trainer, folder);
+}
+
+/** Puts a trainer where a checkpoint was, and answers with the run's state there. */
+export function restoreTrainer({ policy, optimizer }: Trainer, folder: string): RunState {
   const { weights, moments, state } = loadCheckpoint(folder, tensorFiles);
-  fillTrainable(run.policy, weights, folder);
-  const { optimizer } = run.trainer;
-  const { specs } = trainable(run.policy);
+  fillTrainable(policy, weights, folder);
   let offset = 0;
-  for (const { name, shape } of specs) {
+  for (const { name, shape } of trainable(policy).specs) {
     optimizer.m.set(moments.first.get(name)!.data, offset);
     optimizer.v.set(moments.second.get(name)!.data, offset);
     offset += elementCount(shape);
   }
-  run.state = state as unknown as RunState;
-  optimizer.updates = run.state.optimizerUpdates;
+  const restored = state as unknown as RunState;
+  optimizer.updates = restored.optimizerUpdates;
+  return restored;
 }

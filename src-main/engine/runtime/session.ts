@@ -37,9 +37,11 @@ const emptyTensorBugs = 'MatmulTransposeFusion;MatMulScaleFusion;ExpandEliminati
 export class Session {
   readonly #inner: ort.InferenceSession;
   readonly #inputs: Set<string>;
+  readonly #name: string;
 
-  constructor(inner: ort.InferenceSession) {
+  constructor(inner: ort.InferenceSession, name: string) {
     this.#inner = inner;
+    this.#name = name;
     this.#inputs = new Set(inner.inputNames);
   }
 
@@ -55,12 +57,28 @@ export class Session {
       assert(tensor, `input ${name} is missing: ONNX Runtime would stop, and ignores names it does not know`);
       given[name] = new ort.Tensor(tensor.dtype as 'float32', tensor.data as Float32Array, tensor.shape as number[]);
     }
-    const results = await (fetch ? this.#inner.run(given, [...fetch]) : this.#inner.run(given));
+    const results = await this.#compute(given, fetch);
     const outputs: Record<string, Tensor> = {};
     for (const [name, result] of Object.entries(results)) {
       outputs[name] = { dtype: result.type as DType, shape: result.dims, data: result.data as TensorData };
     }
     return outputs;
+  }
+
+  async #compute(
+    given: Record<string, ort.Tensor>,
+    fetch?: readonly string[],
+  ): Promise<ort.InferenceSession.OnnxValueMapType> {
+    try {
+      return await (fetch ? this.#inner.run(given, [...fetch]) : this.#inner.run(given));
+    } catch (error) {
+      const { message } = error as Error;
+      if (!/allocat|bad_alloc|out of memory/i.test(message)) throw error;
+      throw new ParetuneError('memory', `There is not enough memory for the graph ${this.#name}: ${message}`, {
+        cause: error,
+        hint: 'Choose a smaller rolloutBatch, train.microBatchTokens, groupSize or limits.tokens.',
+      });
+    }
   }
 
   /** Gives the session's memory back. Running it afterwards is an error of ours. */
@@ -100,7 +118,7 @@ export async function openSession(model: Uint8Array | string, options: SessionOp
       typeof model === 'string'
         ? await ort.InferenceSession.create(model, settings)
         : await ort.InferenceSession.create(model, settings);
-    return new Session(inner);
+    return new Session(inner, name);
   } catch (error) {
     throw new ParetuneError('engine', `ONNX Runtime refused the graph ${name}: ${(error as Error).message}`, {
       cause: error,
