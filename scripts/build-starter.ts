@@ -72,6 +72,8 @@ async function buildStarter(start: Start, folder: string): Promise<void> {
       ...supervisedDefaults,
       ...settings,
       maxTokens: MAX_TOKENS,
+      // part of the result: another cut of a batch rounds otherwise
+      microBatchTokens: 8192,
       threads,
       seed: SEED,
     });
