@@ -12,6 +12,13 @@ export const command = defineCommand({
     const database = databasePath(dataFolder);
     // no run yet is an empty list, not an error
     if (!existsSync(database)) return { runs: [], database };
-    return withStore(dataFolder, 'read', (store) => ({ runs: store.listRuns(), database }));
+    return withStore(dataFolder, 'read', (store) => {
+      // a run that nobody writes is not running: it was killed
+      const alive = store.writer() !== null;
+      const runs = store
+        .listRuns()
+        .map((run) => (run.status === 'running' && !alive ? { ...run, status: 'stopped' as const } : run));
+      return { runs, database };
+    });
   },
 });
