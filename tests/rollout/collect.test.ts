@@ -4,7 +4,7 @@ import type { Problem, StopReason, ToolResult, Trajectory } from '../../src-main
 import { randomStream } from '../../src-main/engine/base/random.ts';
 import { collectTrajectories, type RolloutSettings, type TurnFormat } from '../../src-main/engine/rollout/collect.ts';
 import { DecodeEngine } from '../../src-main/engine/rollout/decode-engine.ts';
-import { trainRow } from '../../src-main/engine/run/training-run.ts';
+import { trainRow } from '../../src-main/engine/run/policy-update.ts';
 import { Trainer } from '../../src-main/engine/train/trainer.ts';
 import { openTasks, overUser, rolloutSettings, temporaryFolder } from '../run/starter.ts';
 

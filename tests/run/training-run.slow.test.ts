@@ -192,3 +192,17 @@ test('a machine that slept has its rollouts repeated, with a notice', async (t) 
   const step = lastOf(events, 'step');
   assert.ok(step.groups.every((group) => group.trajectories.every((one) => one.stopReason !== 'time-limit')));
 });
+
+test('a training set smaller than a step comes round again with other trajectories', async (t) => {
+  const folder = temporaryFolder(t);
+  const store = openStore(folder, { mode: 'write' });
+  t.after(() => store.close());
+  const config = tinyConfig({ steps: 1, trainProblems: 2, problemsPerStep: 4 });
+  const events = await runEvents(config, folder, { onEvent: (event) => store.append(event) });
+  const { groups } = lastOf(events, 'step');
+  const again = groups.filter((group) => group.problem.id === groups[0].problem.id);
+  assert.equal(again.length, 2);
+  const tokens = again.map((group) => group.trajectories.map((one) => one.tokens));
+  assert.notDeepEqual(tokens[0], tokens[1]);
+  assert.deepEqual(store.readStep('test', 1), groups);
+});

@@ -53,7 +53,8 @@ export type RolloutSettings = {
   signal?: AbortSignal;
 };
 
-export type RolloutRequest = { problem: Problem; samples: number };
+/** `firstSample` numbers the draws: a problem asked for twice in a step gets other trajectories the second time. */
+export type RolloutRequest = { problem: Problem; samples: number; firstSample?: number };
 
 export type RolloutTimes = { toolWaitMs: number; decodeRuns: number; decodedRows: number };
 
@@ -68,7 +69,9 @@ type Row = {
   problem: Problem;
   format: TurnFormat;
   key: number;
+  /** 0 .. G-1, and the number of its draws */
   sample: number;
+  draw: number;
   tokens: number[];
   segments: Segment[];
   logprobs: number[];
@@ -156,7 +159,7 @@ async function startGroups(
   const keys = starting.map(({ problem }) => hash32(problem.id));
   const uniforms = prompts.map((prompt, i) =>
     Array.from({ length: draws }, (_, sample) =>
-      uniformAt(settings.seed, PURPOSE, settings.step, keys[i], sample, prompt.length),
+      uniformAt(settings.seed, PURPOSE, settings.step, keys[i], (starting[i].firstSample ?? 0) + sample, prompt.length),
     ),
   );
   // a prompt that does not fit is never run; its rows end at once
@@ -165,13 +168,14 @@ async function startGroups(
     { tokens, uniforms, sampling: settings.sampling, temperature: settings.temperature },
     null,
   );
-  for (const [i, { problem, samples }] of starting.entries()) {
+  for (const [i, { problem, samples, firstSample = 0 }] of starting.entries()) {
     for (let sample = 0; sample < samples; sample++) {
       const row: Row = {
         problem,
         format: formatOf(problem),
         key: keys[i],
         sample,
+        draw: firstSample + sample,
         tokens: [...prompts[i]],
         segments: [{ kind: 'prompt', start: 0, end: prompts[i].length }],
         logprobs: [],
@@ -202,7 +206,7 @@ async function decodeOnce(context: Context, rows: Row[], cache: KvCache, run: nu
   const chunk = chunkSize(rows.map((row) => row.pending.length));
   const tokens = rows.map((row) => (row.pending.length === 0 ? [0] : row.pending.slice(0, chunk)));
   const uniforms = rows.map((row) => [
-    uniformAt(settings.seed, PURPOSE, settings.step, row.key, row.sample, row.tokens.length),
+    uniformAt(settings.seed, PURPOSE, settings.step, row.key, row.draw, row.tokens.length),
   ]);
   const result: DecodeResult = await engine.run(
     { tokens, uniforms, sampling: settings.sampling, temperature: settings.temperature },

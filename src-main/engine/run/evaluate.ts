@@ -4,6 +4,7 @@ import { mean, meanInterval, wilsonInterval } from '../base/statistics.ts';
 import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts';
 import type { DecodeEngine } from '../rollout/decode-engine.ts';
 import type { Environment } from './environment.ts';
+import { requireNumbers } from './run-health.ts';
 
 export type EvaluatedTrajectory = {
   problem: Problem;
@@ -24,6 +25,7 @@ export async function rollOut(
 ): Promise<EvaluatedTrajectory[]> {
   const requests = problems.map((problem) => ({ problem, samples: 1 }));
   const { groups } = await collectTrajectories(requests, engine, environment.formatOf, environment.callTool, settings);
+  requireNumbers(groups.flat());
   return Promise.all(
     problems.map(async (problem, i) => {
       const [trajectory] = groups[i];

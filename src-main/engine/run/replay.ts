@@ -10,7 +10,7 @@ import { tensorMap } from '../runtime/parameters.ts';
 import { scheduledRate } from '../train/adamw.ts';
 import { hashTensors } from '../train/checkpoint.ts';
 import type { Agent } from './agent.ts';
-import { newTrainer, restoreTrainer, updatePolicy } from './training-run.ts';
+import { newTrainer, restoreTrainer, updatePolicy } from './policy-update.ts';
 
 /** The hash of the trainable weights after each of the steps, in order; `steps` follow the checkpoint without a gap. */
 export async function replay(

@@ -2,22 +2,43 @@
  * When a run must stop to protect the model, and what deserves a warning. Everything here is a rule on numbers that were
  * measured anyway.
  */
+import { ParetuneError } from '../../contract/errors.ts';
 import type { StepMetrics, Trajectory } from '../../contract/records.ts';
 import type { RunState } from './run-state.ts';
 
-/** A reason to distrust a whole step's rollouts: most were cut off by the clock or by a broken tool. Null if all is well. */
-export function checkRollouts(trajectories: readonly Pick<Trajectory, 'stopReason'>[]): string | null {
-  const count = (reason: Trajectory['stopReason']) =>
-    trajectories.filter((trajectory) => trajectory.stopReason === reason).length;
-  const late = count('time-limit');
-  const broken = count('tool-broken');
-  if (late * 2 > trajectories.length) {
-    return `${late} of ${trajectories.length} rollouts ran out of time: the machine slept, is overloaded, or limits.seconds is too low.`;
+/**
+ * A reason to distrust a whole step's rollouts: most were cut off by the clock, or a tool itself failed in most of those
+ * that called one. Null if all is well.
+ */
+export function checkRollouts(trajectories: readonly Pick<Trajectory, 'stopReason' | 'toolCalls'>[]): string | null {
+  const late = trajectories.filter(({ stopReason }) => stopReason === 'time-limit');
+  if (late.length * 2 > trajectories.length) {
+    return `${late.length} of ${trajectories.length} rollouts ran out of time: the machine slept, is overloaded, or limits.seconds is too low.`;
   }
-  if (broken * 2 > trajectories.length) {
-    return `A tool failed in ${broken} of ${trajectories.length} rollouts. Check it with: paretune tools check.`;
+  const calling = trajectories.filter(({ toolCalls }) => toolCalls.length > 0);
+  const broken = calling.filter(({ stopReason }) => stopReason === 'tool-broken');
+  if (broken.length * 2 > calling.length) {
+    // the call that failed is the last one with an error: those after it never ran
+    const names = new Set(broken.map(({ toolCalls }) => toolCalls.findLast(({ status }) => status === 'error')?.name));
+    return `The tool ${[...names].join(', ')} failed in ${broken.length} of ${calling.length} rollouts that called a tool. Check it with: paretune tools check.`;
   }
   return null;
+}
+
+/** Throws `diverged` where the policy gave a log-probability that is no number: nothing it says can be trusted. */
+export function requireNumbers(trajectories: readonly Pick<Trajectory, 'sampledLogprobs' | 'weightsVersion'>[]): void {
+  const lost = trajectories.find(({ sampledLogprobs }) => !sampledLogprobs.every(Number.isFinite));
+  if (lost === undefined) return;
+  throw new ParetuneError(
+    'diverged',
+    `The model's weights at step ${lost.weightsVersion} give probabilities that are not finite.`,
+    {
+      hint:
+        lost.weightsVersion === 0
+          ? 'The model itself is damaged, or its numbers are too large for float32.'
+          : 'Lower train.learningRate and start again; the checkpoints before this step are whole.',
+    },
+  );
 }
 
 export type Health = {
@@ -34,8 +55,7 @@ const COLLAPSED_STEPS = 5;
 
 export function checkHealth(state: RunState, metrics: StepMetrics): Health {
   const startEntropy = state.startEntropy ?? metrics.entropy;
-  const collapsed =
-    metrics.success < COLLAPSED_SUCCESS && metrics.gradNorm > 0 && metrics.entropy < COLLAPSED_ENTROPY * startEntropy;
+  const collapsed = metrics.success < COLLAPSED_SUCCESS && metrics.entropy < COLLAPSED_ENTROPY * startEntropy;
   const collapsedSteps = collapsed ? state.collapsedSteps + 1 : 0;
   const notices: Health['notices'] = [];
   if (metrics.toolFailureShare > 0.5 && metrics.calls > 0.05) {

@@ -38,6 +38,19 @@ export function firstState(facts: RunFacts, prices: Record<string, number>, meth
   };
 }
 
+/**
+ * Steps whose checkpoints stay, of those on the disk: the start, the last few and those of the frontier. One of a later
+ * step was saved by an attempt that was cut off before it could say so: it must not take the place of a counted one.
+ */
+export function checkpointsToKeep(
+  steps: readonly number[],
+  { step, frontier }: Pick<RunState, 'step' | 'frontier'>,
+  keepLast: number,
+): Set<number> {
+  const counted = steps.filter((one) => one <= step).sort((a, b) => b - a);
+  return new Set([0, ...counted.slice(0, keepLast), ...frontier.map((point) => point.step)]);
+}
+
 /** Axes of the frontier: success and 1 - cost / limit, both maximised, reference point (0, 0). */
 export function frontierVector(point: Pick<PolicyPoint, 'success' | 'cost'>, costLimit: number): number[] {
   return [point.success, 1 - point.cost / costLimit];

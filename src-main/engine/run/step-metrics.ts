@@ -25,7 +25,7 @@ export function stepMetrics(
     ...own,
     loss: update.loss,
     gradNorm: update.gradNorm,
-    entropy: update.entropy,
+    entropy: share(-sum(all.flatMap((trajectory) => trajectory.sampledLogprobs)), sampledTokens),
     samplerGap: samplerGap(all, update),
     kl: update.kl,
     clipFraction: update.clipFraction,

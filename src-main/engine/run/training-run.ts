@@ -19,20 +19,19 @@ import { scoreGroups } from '../reward/score-groups.ts';
 import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts';
 import { DecodeEngine } from '../rollout/decode-engine.ts';
 import { copyPolicy, type Policy, trainable } from '../runtime/policy.ts';
-import { elementCount, makeParameters, tensorMap } from '../runtime/parameters.ts';
+import { makeParameters, tensorMap } from '../runtime/parameters.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import { scheduledRate } from '../train/adamw.ts';
-import { listCheckpoints, loadCheckpoint, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
-import type { TrainRow } from '../train/pack-batch.ts';
-import { Trainer, type UpdateMetrics } from '../train/trainer.ts';
+import { listCheckpoints, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
+import type { Trainer } from '../train/trainer.ts';
 import type { Agent } from './agent.ts';
 import type { Environment } from './environment.ts';
 import { costOf, type EvaluatedTrajectory, policyPoint, rollOut } from './evaluate.ts';
-import { fillTrainable, tensorFiles } from './load-policy.ts';
+import { tensorFiles } from './load-policy.ts';
 import { evaluationSeed } from './measure-policy.ts';
-import { checkHealth, checkRollouts } from './run-health.ts';
+import { checkHealth, checkNumbers, checkRollouts } from './run-health.ts';
 import { stepMetrics } from './step-metrics.ts';
-import { firstState, type RunState, withPoint } from './run-state.ts';
+import { checkpointsToKeep, firstState, type RunState, withPoint } from './run-state.ts';
 
 export type RunDependencies = {
   runId: string;
@@ -115,6 +114,8 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
     yield { kind: 'notice', runId, step: state.step, level: 'warning', code: 'rollouts-repeated', message: slow };
     rollouts = await collect(run, problems);
   }
+  const wrong = checkNumbers(rollouts.groups.flat());
+  if (wrong !== null) return wrong;
   const rolledOut = clock();
 
   const graded = await Promise.all(
@@ -164,7 +165,7 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
     stepMs: trainedAt - began,
   });
   const health = checkHealth(state, metrics);
-  if (!Number.isFinite(update.loss) || !Number.isFinite(update.gradNorm)) return health.stop;
+  if (!isFinite(update)) return health.stop;
   run.state = {
     ...state,
     ...health.state,
@@ -198,57 +199,41 @@ export function problemsOfStep(
   });
 }
 
-function collect(run: Run, problems: readonly Problem[]) {
+async function collect(run: Run, problems: readonly Problem[]) {
   const { environment } = run.deps;
-  const requests = problems.map((problem) => ({ problem, samples: run.config.groupSize }));
+  const { groupSize } = run.config;
+  // a small training set comes round more than once in a step
+  const times = new Map<string, number>();
+  const requests = problems.map((problem) => {
+    const seen = times.get(problem.id) ?? 0;
+    times.set(problem.id, seen + 1);
+    return { problem, samples: groupSize, firstSample: seen * groupSize };
+  });
   const settings = rolloutSettings(run, { seed: run.config.seed, step: run.state.step, sampling: 'sampled' });
-  return collectTrajectories(requests, run.engine, environment.formatOf, environment.callTool, settings);
+  const rollouts = await collectTrajectories(
+    requests,
+    run.engine,
+    environment.formatOf,
+    environment.callTool,
+    settings,
+  );
+  requireNumbers(rollouts.groups.flat());
+  return rollouts;
 }
 
 function rolloutSettings(
-  { config, state, deps }: Run,
+  { config, state, deps, engine }: Run,
   own: Pick<RolloutSettings, 'seed' | 'step' | 'sampling'>,
 ): RolloutSettings {
   return {
     ...own,
-    limits: config.limits,
+    limits: { ...config.limits, tokens: engine.settings.maxTokens },
     batch: config.rolloutBatch,
     temperature: 1,
     prices: state.prices,
     weightsVersion: state.step,
     clock: deps.clock,
   };
-}
-
-/** A trajectory as something to learn from: all its sampled tokens, one advantage. */
-export function trainRow({ tokens, segments, advantage }: ScoredTrajectory): TrainRow {
-  const trained = segments.flatMap(({ kind, start, end }) =>
-    kind === 'model' ? Array.from({ length: end - start }, (_, i) => start + i) : [],
-  );
-  return { tokens, trained, advantage };
-}
-
-/** One step's update (or updates) of the policy on its groups. */
-export async function updatePolicy(
-  { config, trainer, start }: Pick<Run, 'config' | 'trainer' | 'start'>,
-  groups: readonly Group[],
-  learningRate: number,
-): Promise<UpdateMetrics> {
-  let rows: TrainRow[] = groups.flatMap((group) => group.trajectories.map(trainRow));
-  if (config.train.klCoefficient > 0) {
-    const { logprobs } = await trainer.score(rows, start);
-    rows = rows.map((row, i) => ({ ...row, referenceLogprobs: [...logprobs[i]] }));
-  }
-  if (config.train.updatesPerBatch > 1) {
-    const { logprobs } = await trainer.score(rows);
-    rows = rows.map((row, i) => ({ ...row, oldLogprobs: [...logprobs[i]] }));
-  }
-  let metrics = await trainer.update(rows, learningRate);
-  for (let update = 1; update < config.train.updatesPerBatch; update++) {
-    const again = await trainer.update(rows, learningRate);
-    metrics = { ...again, logprobs: metrics.logprobs };
-  }
-  return metrics;
 }
 
 /** Measures the start policy, fixes the run's facts by it, and saves it as checkpoint 0. */
@@ -327,7 +312,7 @@ function roll(
 }
 
 /** KL(policy || start policy) in nats a token (k3) on at most 64 trajectories of the policy. */
-async function klToStart(run: Run, evaluated: readonly EvaluatedTrajectory[]): Promise<number> {
+async function klToStart(run: Run, evaluated: readonly EvaluatedTrajectory[]): Promise<number | null> {
   if (run.state.step === 0) return 0;
   const rows = evaluated
     .slice(0, 64)
@@ -343,7 +328,8 @@ async function klToStart(run: Run, evaluated: readonly EvaluatedTrajectory[]): P
       count++;
     }
   }
-  return sum / Math.max(1, count);
+  // weights that give no numbers are the next step's matter
+  return Number.isFinite(sum) ? sum / Math.max(1, count) : null;
 }
 
 /** Saves everything the run needs to go on; keeps the last few checkpoints and those of the frontier. */
@@ -361,14 +347,8 @@ async function* checkpoint(run: Run): AsyncGenerator<RunEvent> {
     },
     tensorFiles,
   );
-  const steps = listCheckpoints(deps.runFolder)
-    .map((record) => record.step)
-    .sort((a, b) => b - a);
-  const keep = new Set([
-    0,
-    ...steps.slice(0, config.checkpoint.keepLast),
-    ...state.frontier.map((point) => point.step),
-  ]);
+  const steps = listCheckpoints(deps.runFolder).map((record) => record.step);
+  const keep = checkpointsToKeep(steps, state, config.checkpoint.keepLast);
   yield { kind: 'checkpoint', runId: deps.runId, checkpoint: saved, dropped: steps.filter((step) => !keep.has(step)) };
   // only after the database knows: a checkpoint that it counts on is never missing
   pruneCheckpoints(deps.runFolder, keep);
@@ -380,10 +360,15 @@ async function* changePrices(run: Run): AsyncGenerator<RunEvent> {
   // fewest costs were in old prices: they are found again, with the new ones
   run.state = { ...run.state, prices: { ...run.state.prices, ...prices }, fewest: emptyFewest() };
   yield { kind: 'prices', runId: run.deps.runId, step: run.state.step, prices: run.state.prices };
+  // the last checkpoint has the old prices: a resume from there would train with others than the log says
+  yield* checkpoint(run);
 }
 
 async function* endRun(run: Run, status: 'stopped' | 'failed', reason: string): AsyncGenerator<RunEvent, void> {
-  yield* checkpoint(run);
+  // half of a step's updates, or weights that are no numbers, are not saved: the last checkpoint stays the last good one
+  const { optimizer } = run.trainer;
+  const whole = optimizer.updates === run.state.optimizerUpdates && trainable(run.policy).flat.every(Number.isFinite);
+  if (whole) yield* checkpoint(run);
   yield { kind: 'ended', runId: run.deps.runId, step: run.state.step, status, reason };
 }
 
@@ -414,40 +399,7 @@ function openRun(config: RunConfig, deps: RunDependencies): Run {
 
 const PREPACK_BYTES = 2 ** 30;
 
-/** The trainer that a configuration asks for. */
-export function newTrainer({ train, limits }: RunConfig, policy: Policy, threads: number): Trainer {
-  return new Trainer(policy, {
-    ...train,
-    objective: {
-      clipLow: train.clipLow,
-      clipHigh: train.clipHigh,
-      delta: train.clipDelta,
-      klCoefficient: train.klCoefficient,
-      klForm: train.klForm,
-      importance: train.importance,
-      old: train.updatesPerBatch > 1 ? 'input' : 'current',
-    },
-    maxTokens: Math.min(limits.tokens, policy.config.maxPositions),
-    threads,
-  });
-}
-
 /** Weights, moments and memory of a checkpoint into a freshly opened run. */
 function restore(run: Run, folder: string): void {
   run.state = restoreTrainer(run.trainer, folder);
-}
-
-/** Puts a trainer where a checkpoint was, and answers with the run's state there. */
-export function restoreTrainer({ policy, optimizer }: Trainer, folder: string): RunState {
-  const { weights, moments, state } = loadCheckpoint(folder, tensorFiles);
-  fillTrainable(policy, weights, folder);
-  let offset = 0;
-  for (const { name, shape } of trainable(policy).specs) {
-    optimizer.m.set(moments.first.get(name)!.data, offset);
-    optimizer.v.set(moments.second.get(name)!.data, offset);
-    offset += elementCount(shape);
-  }
-  const restored = state as unknown as RunState;
-  optimizer.updates = restored.optimizerUpdates;
-  return restored;
 }

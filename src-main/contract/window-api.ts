@@ -1,0 +1,327 @@
+/**
+ * All that the window may ask and all that it is told. The preload exposes `WindowApi` as `window.paretune`; main checks
+ * every payload against `calls` and every sender, answers some calls itself and hands the rest to the engine. Not here: how
+ * a message travels (app/), what a record means (window-records.ts, records.ts, run-events.ts).
+ *
+ * A failed call rejects with an ErrorRecord ({code, message, hint}), a plain object. Long calls (`longCalls`) report with
+ * feeds of kind `progress` and can be ended with `cancel`.
+ */
+import { z } from 'zod';
+import type { Json } from './records.ts';
+import { runConfigSchema } from './run-config.ts';
+import type { RunEvent } from './run-events.ts';
+import type * as r from './window-records.ts';
+
+export type * from './window-records.ts';
+export type { ErrorRecord } from './errors.ts';
+
+export const handleSchema = z.templateLiteral([
+  'handle:',
+  z.string().min(1).max(300),
+]) as unknown as z.ZodType<r.Handle>;
+
+const run = z.string().min(1).max(64);
+const text = z.string().max(1_000_000);
+const key = z.int().min(0);
+const prices = z.record(z.string().max(200), z.number().min(0).max(1e12));
+const checkpoint = z.string().min(1).max(64).default('best');
+const json: z.ZodType<Json> = z.json();
+
+/** A name that is no path: `starter:NAME`, `imported:NAME`, a handle; tasks also a built-in name. */
+const model = z.union([z.string().regex(/^(starter|imported):[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u), handleSchema]);
+const task = z.union([z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N}_-]{0,63}$/u), handleSchema]);
+const file = z.union([z.literal(''), handleSchema]);
+
+/** A run's settings as the window may give them: those of run-config.ts, with handles in place of paths. */
+export const windowConfigSchema = z.strictObject({
+  ...runConfigSchema.shape,
+  model,
+  tasks: z.array(task).min(1).max(16),
+  taskOptions: z.strictObject({ corpus: file.default(''), report: file.default('') }).prefault({}),
+});
+
+const filter = z.strictObject({
+  step: key.optional(),
+  fromStep: key.optional(),
+  toStep: key.optional(),
+  problemId: z.string().max(1000).optional(),
+  success: z.boolean().nullable().optional(),
+  minCalls: key.optional(),
+  maxCalls: key.optional(),
+  stopReason: z
+    .enum(['answer', 'call-limit', 'turn-limit', 'token-limit', 'time-limit', 'malformed-call', 'tool-broken'])
+    .optional(),
+  tool: z.string().max(200).optional(),
+  search: z.string().max(1000).optional(),
+  superseded: z.boolean().optional(),
+});
+
+const message = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
+  content: text,
+  toolCalls: z
+    .array(z.strictObject({ name: z.string(), arguments: z.record(z.string(), json) }))
+    .max(1000)
+    .optional(),
+  name: z.string().optional(),
+});
+
+/** Help pages by id: main alone knows the addresses, all compiled in. */
+export const helpIds = ['guide', 'paper', 'report-a-fault', 'licences'] as const;
+
+/** What a file dialog is for; decides title and file types. */
+export const purposes = ['model', 'task', 'corpus', 'export', 'data'] as const;
+
+/** The payload of every call. */
+export const calls = {
+  /** where the feed stands: asked at the start and after a gap in its numbers */
+  snapshot: z.strictObject({}),
+
+  runs: z.strictObject({}),
+  run: z.strictObject({ run }),
+  evaluations: z.strictObject({ run, superseded: z.boolean().default(false) }),
+  /** steps above `after` only, for following a run */
+  steps: z.strictObject({ run, after: key.default(0) }),
+  trajectories: z.strictObject({
+    run,
+    filter: filter.prefault({}),
+    after: key.optional(),
+    limit: z.int().min(1).max(500).default(100),
+    order: z.enum(['newest', 'oldest']).default('newest'),
+  }),
+  trajectory: z.strictObject({ key }),
+  rescore: z.strictObject({ run, prices, windows: z.int().min(1).max(1000).default(20) }),
+  checkpoints: z.strictObject({ run }),
+  notices: z.strictObject({ run }),
+  annotate: z.strictObject({ run, tags: z.array(z.string().min(1).max(40)).max(20), note: z.string().max(10_000) }),
+  /** the run leaves the list at once and the disk for good `undoSeconds` later, or when the app ends */
+  deleteRun: z.strictObject({ run }),
+  undoDelete: z.strictObject({ run }),
+
+  /** answered when the run has started; how it goes on is told by the feed */
+  tune: z.strictObject({ config: windowConfigSchema, name: run.optional() }),
+  /** goes on from the last whole checkpoint; also after `pause`, `stop` and the engine's death */
+  resume: z.strictObject({ run }),
+  /** finishes the step and saves; a paused run counts as active in the window and goes on bit for bit */
+  pause: z.strictObject({}),
+  stop: z.strictObject({}),
+  /** from the next step on; kept in the log */
+  setPrices: z.strictObject({ prices }),
+  /** ends every running call of this name */
+  cancel: z.strictObject({ name: z.string().max(64) }),
+
+  /** into a new folder within the picked one */
+  export: z.strictObject({
+    run,
+    checkpoint,
+    to: handleSchema,
+    target: z.enum(['transformers.js', 'onnxruntime-genai', 'all']).default('all'),
+    variants: z
+      .array(z.enum(['fp32', 'fp16', 'q4']))
+      .min(1)
+      .default(['fp32']),
+    problems: z.int().min(1).max(100_000).default(500),
+  }),
+  /** `settings` as in a run configuration, without model and tasks where `run` is given */
+  eval: z.strictObject({
+    run: run.optional(),
+    checkpoint,
+    settings: windowConfigSchema.partial().prefault({}),
+    split: z.enum(['selection', 'report']).default('report'),
+    problems: z.int().min(1).max(100_000).default(256),
+    greedy: z.boolean().default(false),
+  }),
+  /** one answer; `run` at `checkpoint`, else `model` as it is */
+  chat: z.strictObject({
+    run: run.optional(),
+    checkpoint,
+    model: model.default('starter:over-user'),
+    task,
+    tools: z.array(z.string()).default([]),
+    messages: z.array(message).min(1).max(1000),
+    temperature: z.number().min(0).max(10).default(0),
+    seed: z.int().min(0).default(0),
+  }),
+
+  tools: z.strictObject({}),
+  checkTools: z.strictObject({ names: z.array(z.string()).max(64).default([]), corpus: handleSchema.optional() }),
+  tryTool: z.strictObject({ name: z.string(), inputs: z.array(json).min(1).max(100), corpus: handleSchema.optional() }),
+  models: z.strictObject({}),
+  /** what a folder holds, before it is imported */
+  inspectModel: z.strictObject({ model }),
+  importModel: z.strictObject({ folder: handleSchema, name: z.string().max(64).optional() }),
+  tasks: z.strictObject({}),
+  previewTask: z.strictObject({
+    file: handleSchema,
+    corpus: file.default(''),
+    report: file.default(''),
+    limit: z.int().min(1).max(50).default(8),
+  }),
+  estimate: z.strictObject({ config: windowConfigSchema }),
+  doctor: z.strictObject({}),
+
+  settings: z.strictObject({}),
+  setTheme: z.strictObject({ theme: z.enum(['system', 'light', 'dark']) }),
+  /** null forgets it */
+  keep: z.strictObject({ name: z.string().min(1).max(100), value: json }),
+  pickFolder: z.strictObject({ purpose: z.enum(purposes) }),
+  pickFile: z.strictObject({ purpose: z.enum(purposes) }),
+  /** asks where, then writes: a table or a chart */
+  saveFile: z.strictObject({
+    name: z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,99}\.(csv|svg|png|json)$/u),
+    data: z.union([z.string().max(64_000_000), z.instanceof(Uint8Array)]),
+  }),
+  showInFolder: z.strictObject({ handle: handleSchema }),
+  openHelp: z.strictObject({ id: z.enum(helpIds) }),
+  /** copies all data into the picked folder, checks the copy, then uses it; refused while a run is active */
+  moveData: z.strictObject({ to: handleSchema }),
+  restartEngine: z.strictObject({}),
+};
+
+export type CallName = keyof typeof calls;
+
+/** What the caller may write: fields with a default can be left out. */
+export type CallPayload<N extends CallName> = z.input<(typeof calls)[N]>;
+/** What main works with: every field there. */
+export type CheckedPayload<N extends CallName> = z.output<(typeof calls)[N]>;
+
+type Results = {
+  snapshot: Snapshot;
+  runs: { runs: r.RunRow[] };
+  run: r.RunDetail;
+  evaluations: { rows: r.EvaluationRow[] };
+  steps: { rows: r.StepRow[] };
+  trajectories: r.TrajectoryPage;
+  trajectory: r.TrajectoryDetail;
+  rescore: r.Rescored;
+  checkpoints: { rows: r.CheckpointRow[] };
+  notices: { rows: r.NoticeRow[] };
+  annotate: null;
+  deleteRun: { undoSeconds: number };
+  undoDelete: null;
+  tune: { runId: string };
+  resume: { runId: string };
+  pause: null;
+  stop: null;
+  setPrices: null;
+  cancel: null;
+  export: r.Exported;
+  eval: r.Evaluation;
+  chat: r.ChatAnswer;
+  tools: { tools: r.ToolDescription[] };
+  checkTools: { tools: r.ToolHealth[] };
+  tryTool: { results: r.ToolTrial[] };
+  models: { models: r.ModelRow[] };
+  inspectModel: r.ModelRow;
+  importModel: { name: string };
+  tasks: { tasks: r.TaskRow[] };
+  previewTask: r.TaskPreview;
+  estimate: r.Estimate;
+  doctor: { ok: boolean; checks: r.DoctorCheck[] };
+  settings: r.Settings;
+  setTheme: null;
+  keep: null;
+  /** null: the user closed the dialog */
+  pickFolder: r.Picked | null;
+  pickFile: r.Picked | null;
+  saveFile: r.Picked | null;
+  showInFolder: null;
+  openHelp: null;
+  moveData: { dataFolder: string };
+  restartEngine: null;
+};
+export type CallResult<N extends CallName> = Results[N];
+
+/** Calls that may take long: they report progress, can be cancelled and have no time limit. */
+export const longCalls = [
+  'tune',
+  'resume',
+  'export',
+  'eval',
+  'chat',
+  'rescore',
+  'importModel',
+  'previewTask',
+  'estimate',
+  'doctor',
+  'checkTools',
+  'tryTool',
+  'moveData',
+] as const satisfies readonly CallName[];
+
+/** How far a long call or the active run has come. `total` 0 means that the end is not known. */
+export type CallProgress = { label: string; done: number; total: number; note?: string };
+
+/** `gone` names why, and the run that can be resumed with the step it goes on from (null: from its start). */
+export type EngineState =
+  | { state: 'starting' }
+  | { state: 'ready' }
+  | { state: 'silent'; seconds: number }
+  | { state: 'gone'; reason: string; hint: string; resume: { runId: string; fromStep: number | null } | null };
+
+/** `pausing` and `stopping` last until the step is done and saved; a paused run is not computed, only remembered. */
+export type ActiveRun = {
+  runId: string;
+  phase: 'starting' | 'running' | 'pausing' | 'paused' | 'stopping';
+  step: number;
+  plannedSteps: number;
+};
+
+/** Numbers of feeds go up by one. After a gap, or `snapshot-needed`, ask for a snapshot and read again what is shown. */
+export type Feed = { sequence: number } & (
+  | { kind: 'event'; event: RunEvent } // steps without their groups
+  | { kind: 'progress'; name: CallName; progress: CallProgress }
+  | { kind: 'engine'; engine: EngineState }
+  | { kind: 'active'; active: ActiveRun | null }
+  /** runs, models or settings changed by something else than this call's answer */
+  | { kind: 'changed'; what: 'runs' | 'models' | 'settings' }
+  /** a command of the application menu */
+  | { kind: 'menu'; command: MenuCommand }
+  | { kind: 'snapshot-needed' }
+);
+
+export type Snapshot = {
+  /** of the last feed sent */
+  sequence: number;
+  engine: EngineState;
+  active: ActiveRun | null;
+  progress: CallProgress | null;
+};
+
+/** What the menu can ask of the window; keys are in app/menu.ts, and work in the window as well. */
+export const menuCommands = [
+  'new-run',
+  'open-model',
+  'open-task',
+  'export',
+  'save-table',
+  'save-chart',
+  'undo',
+  'redo',
+  'find',
+  'palette',
+  'shortcuts',
+  'view-runs',
+  'view-models',
+  'view-tasks',
+  'view-tools',
+  'view-compare',
+  'view-device',
+  'pause-or-resume',
+  'stop',
+  'previous-step',
+  'next-step',
+  'play',
+  'delete-run',
+  'settings',
+] as const;
+export type MenuCommand = (typeof menuCommands)[number];
+
+/** `window.paretune`. */
+export type WindowApi = {
+  call<N extends CallName>(name: N, payload: CallPayload<N>): Promise<CallResult<N>>;
+  /** Hears every feed from now on; the function that is returned ends it. */
+  onFeed(listener: (feed: Feed) => void): () => void;
+  /** The handle of a dropped `File` (or folder). */
+  dropped(file: unknown): Promise<r.Picked>;
+};

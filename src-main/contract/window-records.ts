@@ -1,0 +1,239 @@
+/**
+ * What the window is answered: plain records, the same that the engine's commands make (a test holds the two together).
+ * Not here: the calls themselves and the feed, which are window-api.ts. No record holds a path: a file or folder is a
+ * handle, `handle:ID/NAME`, that main maps to a path; what stands after the slash is for people to read.
+ */
+import type { ChatMessage, Json, PolicyPoint, Problem, ScoredTrajectory, StepMetrics, StopReason } from './records.ts';
+import type { RunConfig } from './run-config.ts';
+import type { CheckpointRecord, RunFacts, RunStatus } from './run-events.ts';
+
+/** A file or folder that the user picked or dropped, or that a run names. */
+export type Handle = `handle:${string}`;
+
+/** What a dialog or a drop answers. */
+export type Picked = { handle: Handle; name: string; isFolder: boolean };
+
+/** A row of the runs table. */
+export type RunRow = {
+  runId: string;
+  status: RunStatus;
+  /** why it ended; empty while it runs */
+  reason: string;
+  startedAtMs: number;
+  changedAtMs: number;
+  /** the last step that counts, 0 before the first */
+  step: number;
+  plannedSteps: number;
+  method: string;
+  model: string;
+  tasks: string[];
+  /** the user's own words */
+  tags: string[];
+  note: string;
+};
+
+/** `key` counts the events of the database; `supersededBy` is the later attempt that replaced this row, or null. */
+export type Standing = { key: number; attempt: number; supersededBy: number | null; atMs: number };
+
+/** A policy point without its breakdown, and whether weights were kept for it. */
+export type SummaryPoint = Omit<PolicyPoint, 'breakdown'> & { checkpoint: boolean; onFrontier: boolean };
+export type BeforeAfter<T> = { before: T; after: T };
+
+/** What a run came to; `points` are those of the selection split in order. */
+export type Summary = Omit<RunRow, 'tags' | 'note'> & {
+  seed: number;
+  objectives: string[];
+  prices: Record<string, number>;
+  costLimit: number;
+  referencePrice: number;
+  stepSeconds: number;
+  tokensPerSecond: number | null;
+  hypervolume: BeforeAfter<number> | null;
+  report: BeforeAfter<SummaryPoint> | null;
+  reportGreedy: BeforeAfter<SummaryPoint> | null;
+  selection: BeforeAfter<SummaryPoint> | null;
+  points: SummaryPoint[];
+};
+
+/** One run whole, without its rows. The start and every resume is an attempt. */
+export type RunDetail = {
+  summary: Summary;
+  config: RunConfig;
+  facts: RunFacts;
+  attempts: { attempt: number; fromStep: number; startedAtMs: number }[];
+  priceChanges: (Standing & { step: number; prices: Record<string, number> })[];
+  artifacts: { step: number; kind: string; path: Handle; bytes: number; details: Json }[];
+  statistics: RunStatistics;
+  tags: string[];
+  note: string;
+};
+
+/** What the trajectories of a run add up to. */
+export type RunStatistics = {
+  problems: number;
+  trajectories: number;
+  successes: number;
+  ungraded: number;
+  supersededTrajectories: number;
+  cost: number;
+  stopReasons: Record<string, number>;
+  tools: { name: string; calls: number; price: number; meanMs: number; statuses: Record<string, number> }[];
+};
+
+export type EvaluationRow = Standing & {
+  point: PolicyPoint;
+  hypervolume: number;
+  /** on the frontier when it was measured */
+  onFrontier: boolean;
+  /** the checkpoint of the same weights, null where none was kept */
+  checkpoint: CheckpointRecord | null;
+};
+
+export type StepRow = Standing & { step: number; metrics: StepMetrics };
+export type CheckpointRow = Standing & { checkpoint: CheckpointRecord; dropped: boolean };
+export type NoticeRow = Standing & { step: number; level: 'info' | 'warning'; code: string; message: string };
+
+export type TrajectoryRow = {
+  /** names the trajectory within the database */
+  key: number;
+  step: number;
+  attempt: number;
+  superseded: boolean;
+  problemId: string;
+  task: string;
+  sample: number;
+  prompt: string;
+  answer: string;
+  success: boolean | null;
+  calls: number;
+  cost: number;
+  advantage: number;
+  paretoRank: number;
+  stopReason: StopReason;
+};
+
+/** `next` is what to pass as `after` for the following page; null on the last. */
+export type TrajectoryPage = { rows: TrajectoryRow[]; next: number | null };
+
+/** One of the same problem and step, as the plot of the group shows it. `key` opens it. */
+export type GroupMember = Pick<
+  TrajectoryRow,
+  'key' | 'sample' | 'success' | 'cost' | 'calls' | 'paretoRank' | 'advantage'
+> & {
+  rewards: number[];
+};
+
+/** A trajectory with its text, token by token, and its group; `objectives` names the entries of `rewards`. */
+export type TrajectoryDetail = {
+  key: number;
+  runId: string;
+  step: number;
+  attempt: number;
+  superseded: boolean;
+  problem: Problem;
+  trajectory: ScoredTrajectory;
+  objectives: string[];
+  /** [T] the text of each token, together the whole text; null where the model that could decode is gone */
+  tokenTexts: string[] | null;
+  group: GroupMember[];
+};
+
+/** Steps `fromStep` to `step` under the prices they were sampled with (`costBefore`) and the new ones (`cost`). */
+export type RescoredPoint = Omit<PolicyPoint, 'breakdown'> & {
+  fromStep: number;
+  costBefore: number;
+  onFrontier: boolean;
+};
+export type Rescored = {
+  runId: string;
+  prices: Record<string, number>;
+  costLimit: number;
+  hypervolume: number;
+  points: RescoredPoint[];
+};
+
+export type Evaluation = {
+  run: string | null;
+  step: number | null;
+  model: string;
+  seconds: number;
+  points: PolicyPoint[];
+};
+
+/** `messages` is what the conversation goes on with: assistant and tool messages. */
+export type ChatAnswer = {
+  messages: ChatMessage[];
+  answer: string;
+  stopReason: StopReason;
+  cost: number;
+  tokens: number;
+  seconds: number;
+};
+
+export type Exported = {
+  folder: Handle;
+  bytes: number;
+  /** what the card speaks of, measured before the export */
+  point: PolicyPoint;
+  variants: { variant: string; success: number; cost: number }[];
+};
+
+export type ToolDescription = {
+  name: string;
+  description: string;
+  parameters: {
+    type: 'object';
+    properties: Record<string, { type: string; description?: string }>;
+    required: string[];
+  };
+  primaryArgument: string;
+};
+export type ToolHealth = { name: string; ok: boolean; message: string; milliseconds: number };
+export type ToolTrial = { status: string; output: string; milliseconds: number };
+
+/** A model as the list and the import's report show it. `name` is what a run configuration calls it. */
+export type ModelRow = {
+  name: string;
+  origin: 'bundled' | 'imported' | 'folder';
+  family: string;
+  parameters: number;
+  vocabulary: number;
+  contextLength: number;
+  toolSyntax: string;
+  bytes: number;
+  /** empty, or why it cannot be opened: the numbers are 0 then */
+  problem: string;
+};
+
+export type TaskRow = { name: string; tools: string[]; hasCorpus: boolean };
+
+/** What a task file holds; `errors` name their lines, `problems` are the first few. */
+export type TaskPreview = TaskRow & {
+  counts: { train: number; selection: number; report: number };
+  problems: Problem[];
+  errors: string[];
+};
+
+/** `tight` is above 70 % of the memory there is, `exceeds` above all of it. Bytes. */
+export type Estimate = {
+  memory: {
+    needed: number;
+    available: number;
+    verdict: 'fits' | 'tight' | 'exceeds';
+    parts: { name: string; bytes: number }[];
+  };
+  /** seconds; null until something was measured on this machine. `basis` says what it was measured on. */
+  time: { secondsPerStep: number; seconds: number; basis: string } | null;
+};
+
+export type DoctorCheck = { name: string; state: 'ok' | 'warning' | 'failed'; message: string; hint: string };
+
+/** What the application remembers for the user. `kept` is the window's own: drafts, columns, closed notes. */
+export type Settings = {
+  theme: 'system' | 'light' | 'dark';
+  /** where all data lies, for people to read (the home folder is `~`) */
+  dataFolder: string;
+  version: string;
+  platform: string;
+  kept: Record<string, Json>;
+};

@@ -1,0 +1,100 @@
+/**
+ * From the groups of a step to new weights: what the training loop does once they are scored, and what a replay does
+ * again from the log. It makes no rollout and decides no reward.
+ */
+import type { Group, ScoredTrajectory } from '../../contract/records.ts';
+import type { RunConfig } from '../../contract/run-config.ts';
+import { elementCount } from '../runtime/parameters.ts';
+import { type Policy, trainable } from '../runtime/policy.ts';
+import { loadCheckpoint } from '../train/checkpoint.ts';
+import type { TrainRow } from '../train/pack-batch.ts';
+import { Trainer, type UpdateMetrics } from '../train/trainer.ts';
+import { fillTrainable, tensorFiles } from './load-policy.ts';
+import type { RunState } from './run-state.ts';
+
+/** The trainer that a configuration asks for. */
+export function newTrainer({ train, limits }: RunConfig, policy: Policy, threads: number): Trainer {
+  return new Trainer(policy, {
+    ...train,
+    objective: {
+      clipLow: train.clipLow,
+      clipHigh: train.clipHigh,
+      delta: train.clipDelta,
+      klCoefficient: train.klCoefficient,
+      klForm: train.klForm,
+      importance: train.importance,
+      old: train.updatesPerBatch > 1 ? 'input' : 'current',
+    },
+    maxTokens: Math.min(limits.tokens, policy.config.maxPositions),
+    threads,
+  });
+}
+
+/** A trajectory as something to learn from: all its sampled tokens, one advantage. */
+export function trainRow({ tokens, segments, advantage }: ScoredTrajectory): TrainRow {
+  const trained = segments.flatMap(({ kind, start, end }) =>
+    kind === 'model' ? Array.from({ length: end - start }, (_, i) => start + i) : [],
+  );
+  return { tokens, trained, advantage };
+}
+
+/**
+ * One step's update (or updates) of the trainer's policy on its groups; `start` is the reference of the KL term. Where a
+ * loss or gradient is not finite, weights and moments are those before the step.
+ */
+export async function updatePolicy(
+  { config, trainer, start }: { config: RunConfig; trainer: Trainer; start: Policy },
+  groups: readonly Group[],
+  learningRate: number,
+): Promise<UpdateMetrics> {
+  const { klCoefficient, updatesPerBatch } = config.train;
+  let rows: TrainRow[] = groups.flatMap((group) => group.trajectories.map(trainRow));
+  if (klCoefficient > 0) {
+    const { logprobs } = await trainer.score(rows, start);
+    rows = rows.map((row, i) => ({ ...row, referenceLogprobs: [...logprobs[i]] }));
+  }
+  if (updatesPerBatch === 1) return trainer.update(rows, learningRate);
+
+  const { logprobs } = await trainer.score(rows);
+  rows = rows.map((row, i) => ({ ...row, oldLogprobs: [...logprobs[i]] }));
+  const goBack = rememberTrainer(trainer);
+  let metrics = await trainer.update(rows, learningRate);
+  for (let update = 1; update < updatesPerBatch && isFinite(metrics); update++) {
+    metrics = { ...(await trainer.update(rows, learningRate)), logprobs: metrics.logprobs };
+  }
+  if (!isFinite(metrics)) goBack();
+  return metrics;
+}
+
+/** Whether an update went through. */
+export function isFinite({ loss, gradNorm }: Pick<UpdateMetrics, 'loss' | 'gradNorm'>): boolean {
+  return Number.isFinite(loss) && Number.isFinite(gradNorm);
+}
+
+/** What puts weights and moments back to where they are now. */
+function rememberTrainer({ policy, optimizer }: Trainer): () => void {
+  const { flat } = trainable(policy);
+  const [weights, m, v] = [flat, optimizer.m, optimizer.v].map((values) => values.slice());
+  const { updates } = optimizer;
+  return () => {
+    flat.set(weights);
+    optimizer.m.set(m);
+    optimizer.v.set(v);
+    optimizer.updates = updates;
+  };
+}
+
+/** Puts a trainer where a checkpoint was, and answers with the run's state there. */
+export function restoreTrainer({ policy, optimizer }: Trainer, folder: string): RunState {
+  const { weights, moments, state } = loadCheckpoint(folder, tensorFiles);
+  fillTrainable(policy, weights, folder);
+  let offset = 0;
+  for (const { name, shape } of trainable(policy).specs) {
+    optimizer.m.set(moments.first.get(name)!.data, offset);
+    optimizer.v.set(moments.second.get(name)!.data, offset);
+    offset += elementCount(shape);
+  }
+  const restored = state as unknown as RunState;
+  optimizer.updates = restored.optimizerUpdates;
+  return restored;
+}
