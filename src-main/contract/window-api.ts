@@ -31,13 +31,14 @@ const json: z.ZodType<Json> = z.json();
 const model = z.union([z.string().regex(/^(starter|imported):[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u), handleSchema]);
 const task = z.union([z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N}_-]{0,63}$/u), handleSchema]);
 const file = z.union([z.literal(''), handleSchema]);
+const taskOptions = z.strictObject({ corpus: file.default(''), report: file.default('') });
 
 /** A run's settings as the window may give them: those of run-config.ts, with handles in place of paths. */
 export const windowConfigSchema = z.strictObject({
   ...runConfigSchema.shape,
   model,
   tasks: z.array(task).min(1).max(16),
-  taskOptions: z.strictObject({ corpus: file.default(''), report: file.default('') }).prefault({}),
+  taskOptions: taskOptions.prefault({}),
 });
 
 const filter = z.strictObject({
@@ -115,18 +116,26 @@ export const calls = {
     run,
     checkpoint,
     to: handleSchema,
-    target: z.enum(['transformers.js', 'onnxruntime-genai', 'all']).default('all'),
+    target: z.enum(['genai', 'transformers.js', 'all']).default('all'),
     variants: z
       .array(z.enum(['fp32', 'fp16', 'q4']))
       .min(1)
       .default(['fp32']),
     problems: z.int().min(1).max(100_000).default(500),
   }),
-  /** `settings` as in a run configuration, without model and tasks where `run` is given */
+  /** a run at `checkpoint` with its own settings and these on top; without a run, `settings` names model and tasks */
   eval: z.strictObject({
     run: run.optional(),
     checkpoint,
-    settings: windowConfigSchema.partial().prefault({}),
+    settings: z
+      .strictObject({
+        model: model.optional(),
+        tasks: z.array(task).min(1).max(16).optional(),
+        taskOptions: taskOptions.optional(),
+        tools: z.array(z.string().max(200)).max(64).optional(),
+        prices: prices.optional(),
+      })
+      .prefault({}),
     split: z.enum(['selection', 'report']).default('report'),
     problems: z.int().min(1).max(100_000).default(256),
     greedy: z.boolean().default(false),
