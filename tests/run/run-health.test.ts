@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StepMetrics, StopReason, ToolCallRecord } from '../../src-main/contract/records.ts';
 import type { RunFacts } from '../../src-main/contract/run-events.ts';
-import { checkHealth, checkRollouts } from '../../src-main/engine/run/run-health.ts';
+import { checkHealth, checkRollouts, requireNumbers } from '../../src-main/engine/run/run-health.ts';
 import { firstState } from '../../src-main/engine/run/run-state.ts';
 
 const call = (name: string): ToolCallRecord => ({
@@ -34,9 +34,33 @@ test('rollouts are distrusted when more than half ran out of time, not at half',
   assert.equal(checkRollouts([]), null);
 });
 
-test('rollouts are distrusted when a tool broke in more than half', () => {
-  assert.equal(checkRollouts([...ended(2, 'tool-broken', ['python']), ...ended(2, 'answer')]), null);
-  assert.match(checkRollouts([...ended(3, 'tool-broken', ['python']), ...ended(2, 'answer')])!, /failed in 3 of 5/);
+test('rollouts are distrusted when a tool broke in more than half of those that called one, and it is named', () => {
+  const calling = (count: number) => ended(count, 'answer', ['calculator']);
+  assert.equal(checkRollouts([...ended(2, 'tool-broken', ['python']), ...calling(2)]), null);
+  const reason = checkRollouts([...ended(3, 'tool-broken', ['calculator', 'python']), ...calling(2)])!;
+  assert.match(reason, /^The tool python failed in 3 of 5 /);
+  // an agent that hardly calls: the few calls that it makes all fail, and nothing could be learned from them
+  assert.match(
+    checkRollouts([...ended(1, 'tool-broken', ['search']), ...ended(31, 'answer')])!,
+    /search failed in 1 of 1/,
+  );
+});
+
+test('the tool that broke is the last one that was reached', () => {
+  const [one] = ended(1, 'tool-broken', ['python', 'search']);
+  one.toolCalls[1].status = 'ok';
+  assert.match(checkRollouts([one])!, /^The tool python failed/);
+});
+
+test('a policy whose log-probabilities are no numbers is refused, with the step of its weights', () => {
+  const healthy = { sampledLogprobs: [-1, -0.5], weightsVersion: 7 };
+  requireNumbers([healthy, { sampledLogprobs: [], weightsVersion: 7 }]);
+  for (const bad of [Number.NaN, Number.NEGATIVE_INFINITY]) {
+    assert.throws(() => requireNumbers([healthy, { sampledLogprobs: [-1, bad], weightsVersion: 7 }]), {
+      code: 'diverged',
+      message: /step 7/,
+    });
+  }
 });
 
 test('the entropy of the first step is remembered and later ones do not replace it', () => {
@@ -59,10 +83,11 @@ test('five steps without entropy and success in a row are a collapse; one good s
   assert.match(stops[9]!, /collapsed/);
 });
 
-test('low entropy with success, and no entropy without a gradient, are no collapse', () => {
+test('low entropy with success is no collapse; without success it is one, also where all advantages are 0', () => {
   const before = { ...state, startEntropy: 1, collapsedSteps: 4 };
   assert.equal(checkHealth(before, { ...healthy, entropy: 1e-3, success: 0.9 }).stop, null);
-  assert.equal(checkHealth(before, { ...healthy, entropy: 1e-3, success: 0, gradNorm: 0 }).stop, null);
+  // all trajectories of every group alike: the usual end of a collapse, and it leaves no gradient
+  assert.match(checkHealth(before, { ...healthy, entropy: 1e-3, success: 0, gradNorm: 0 }).stop!, /collapsed/);
 });
 
 for (const [name, bad] of [

@@ -59,15 +59,15 @@ export async function updatePolicy(
   rows = rows.map((row, i) => ({ ...row, oldLogprobs: [...logprobs[i]] }));
   const goBack = rememberTrainer(trainer);
   let metrics = await trainer.update(rows, learningRate);
-  for (let update = 1; update < updatesPerBatch && isFinite(metrics); update++) {
+  for (let update = 1; update < updatesPerBatch && wentThrough(metrics); update++) {
     metrics = { ...(await trainer.update(rows, learningRate)), logprobs: metrics.logprobs };
   }
-  if (!isFinite(metrics)) goBack();
+  if (!wentThrough(metrics)) goBack();
   return metrics;
 }
 
 /** Whether an update went through. */
-export function isFinite({ loss, gradNorm }: Pick<UpdateMetrics, 'loss' | 'gradNorm'>): boolean {
+export function wentThrough({ loss, gradNorm }: Pick<UpdateMetrics, 'loss' | 'gradNorm'>): boolean {
   return Number.isFinite(loss) && Number.isFinite(gradNorm);
 }
 

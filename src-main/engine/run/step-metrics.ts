@@ -1,5 +1,6 @@
 /** The mean numbers of one training step, from its groups and its update. Pure. */
 import type { Group, ScoredTrajectory, StepMetrics } from '../../contract/records.ts';
+import { sum } from '../base/statistics.ts';
 import type { RolloutTimes } from '../rollout/collect.ts';
 import type { UpdateMetrics } from '../train/trainer.ts';
 
@@ -51,13 +52,13 @@ export function stepMetrics(
 
 /** Mean |log p (trainer) - log p (sampler)| over the tokens that were trained on. */
 function samplerGap(trajectories: readonly ScoredTrajectory[], update: UpdateMetrics): number {
-  let sum = 0;
+  let total = 0;
   let count = 0;
   for (const [i, { sampledLogprobs }] of trajectories.entries()) {
     for (const [k, logprob] of update.logprobs[i].entries()) {
-      sum += Math.abs(logprob - sampledLogprobs[k]);
+      total += Math.abs(logprob - sampledLogprobs[k]);
       count++;
     }
   }
-  return count === 0 ? 0 : sum / count;
+  return count === 0 ? 0 : total / count;
 }

@@ -29,7 +29,8 @@ import type { Environment } from './environment.ts';
 import { costOf, type EvaluatedTrajectory, policyPoint, rollOut } from './evaluate.ts';
 import { tensorFiles } from './load-policy.ts';
 import { evaluationSeed } from './measure-policy.ts';
-import { checkHealth, checkNumbers, checkRollouts } from './run-health.ts';
+import { newTrainer, restoreTrainer, trainRow, updatePolicy, wentThrough } from './policy-update.ts';
+import { checkHealth, checkRollouts, requireNumbers } from './run-health.ts';
 import { stepMetrics } from './step-metrics.ts';
 import { checkpointsToKeep, firstState, type RunState, withPoint } from './run-state.ts';
 
@@ -114,8 +115,6 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
     yield { kind: 'notice', runId, step: state.step, level: 'warning', code: 'rollouts-repeated', message: slow };
     rollouts = await collect(run, problems);
   }
-  const wrong = checkNumbers(rollouts.groups.flat());
-  if (wrong !== null) return wrong;
   const rolledOut = clock();
 
   const graded = await Promise.all(
@@ -165,7 +164,7 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
     stepMs: trainedAt - began,
   });
   const health = checkHealth(state, metrics);
-  if (!isFinite(update)) return health.stop;
+  if (!wentThrough(update)) return health.stop;
   run.state = {
     ...state,
     ...health.state,
