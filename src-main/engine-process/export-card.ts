@@ -1,5 +1,5 @@
 /** The README.md of an exported folder: what it is, what was measured, how it was made, how to run it. */
-import { variantFile } from '../engine/run/export-model.ts';
+import { variantFile } from '../engine/run/export-variants.ts';
 import type { CardFacts } from './export-run.ts';
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
@@ -31,8 +31,8 @@ fp16 stores weights in 16 bits and computes in 32; q4 stores linear layers in 4 
 
 ## How it was made
 
-- start model: ${model}
-- tasks: ${config.tasks.join(', ')}
+- start model: ${model.split(/[\\/]/).at(-1)}
+- tasks: ${config.tasks.map((task) => task.split(/[\\/]/).at(-1)).join(', ')}
 - method: ${config.method}, ${step} of ${config.steps} steps, ${config.problemsPerStep} problems x ${config.groupSize} rollouts a step, seed ${config.seed}
 - trained: ${config.train.parameters === 'lora' ? `LoRA of rank ${config.train.lora.rank}, merged` : 'all weights'}, learning rate ${config.train.learningRate}
 - price of a call: ${prices.join(', ') || '1 for every tool'}
@@ -41,7 +41,7 @@ fp16 stores weights in 16 bits and computes in 32; q4 stores linear layers in 4 
 
     // transformers.js
     env.localModelPath = 'the folder above this one';
-    const model = await AutoModelForCausalLM.from_pretrained('the name of this folder', { dtype: 'fp32' });
+    const model = await AutoModelForCausalLM.from_pretrained('the name of this folder', { dtype: '${[...points.keys()][0]}' });
 
     # onnxruntime-genai
     model = onnxruntime_genai.Model('this folder')

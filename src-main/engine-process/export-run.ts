@@ -1,15 +1,11 @@
 /** Exports a checkpoint of a stored run: measures it on report problems, writes the folder with its card, verifies it. */
-import { fillParameters } from '../engine/runtime/parameters.ts';
 import type { Policy } from '../engine/runtime/policy.ts';
 import type { PolicyPoint } from '../contract/records.ts';
 import type { RunConfig } from '../contract/run-config.ts';
-import { dequantize4, quantize4 } from '../engine/model/quantize.ts';
-import { weightSpecs } from '../engine/model/weight-specs.ts';
 import { openEnvironment } from '../engine/run/environment.ts';
-import { exportModel, type ExportTarget, type ExportVariant } from '../engine/run/export-model.ts';
-import { verifyExport, type VariantCheck } from '../engine/run/verify-export.ts';
-import { mergedWeights } from '../engine/runtime/policy.ts';
-import { floatToHalf, halfToFloat } from '../engine/weights/half.ts';
+import { exportModel, type ExportTarget } from '../engine/run/export-model.ts';
+import { asStored, type ExportVariant } from '../engine/run/export-variants.ts';
+import type { VariantCheck } from '../engine/run/verify-export.ts';
 import type { Store } from '../store/open-store.ts';
 import { openRunPolicy } from './agents.ts';
 import type { CommandContext } from './command.ts';
@@ -68,8 +64,8 @@ export async function exportRun(store: Store, request: ExportRequest, context: C
   }
   context.progress({ label: 'writing and checking the folder', done: 0, total: 0 });
   const card = exportCard({ runId, step: step ?? 0, config, point, points, model: config.model });
-  const { folder, bytes } = exportModel(agent, policy, { to, target, variants, card });
-  const checks = await verifyExport(folder, policy, variants, threadsOf(config.threads));
+  const threads = threadsOf(config.threads);
+  const { folder, bytes, checks } = await exportModel(agent, policy, { to, target, variants, card, threads });
   const result = checks.map((check) => ({
     ...check,
     success: points.get(check.variant)!.success,
@@ -83,21 +79,6 @@ export async function exportRun(store: Store, request: ExportRequest, context: C
     details: { target, variants: result },
   });
   return { folder, bytes, run: runId, step: step ?? 0, point, variants: result };
-}
-
-/** The policy with its weights rounded as a variant stores them: what the variant computes, run by the engine. */
-function asStored(policy: Policy, variant: ExportVariant): Policy {
-  const specs = weightSpecs(policy.config);
-  const roles = new Map(specs.map(({ name, role }) => [name, role]));
-  const rounded = new Map(
-    [...mergedWeights(policy)].map(([name, { shape, data }]) => {
-      if (variant === 'fp16') return [name, data.map((value) => halfToFloat(floatToHalf(value)))] as const;
-      if (roles.get(name) !== 'linear') return [name, data] as const;
-      const [rows, columns] = shape;
-      return [name, dequantize4(quantize4(data, rows, columns), rows, columns)] as const;
-    }),
-  );
-  return { config: policy.config, base: fillParameters(specs, rounded), lora: null };
 }
 
 export type CardFacts = {

@@ -98,7 +98,7 @@ process.exit(0);
 async function prepare(t: { after(action: () => void): void }) {
   const cases = await expectedTurns(t);
   const to = join(temporaryFolder(t), 'agent');
-  exportModel(overUser, policy, { to, target: 'all', variants: ['fp32'], card: '' });
+  await exportModel(overUser, policy, { to, target: 'all', variants: ['fp32'], card: '', threads: 1 });
   const file = join(dirname(to), 'cases.json');
   writeFileSync(file, JSON.stringify(cases));
   return { cases, to, file, expected: cases.map(({ prompt, turn }) => ({ prompt, turn })) };

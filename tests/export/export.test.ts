@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { ParetuneError } from '../../src-main/contract/errors.ts';
 import { randomStream } from '../../src-main/engine/base/random.ts';
 import { dequantize4, quantize4 } from '../../src-main/engine/model/quantize.ts';
-import { exportModel, exportVariants } from '../../src-main/engine/run/export-model.ts';
-import { verifyExport } from '../../src-main/engine/run/verify-export.ts';
+import { exportModel } from '../../src-main/engine/run/export-model.ts';
+import { exportVariants } from '../../src-main/engine/run/export-variants.ts';
 import { openSession, type Tensor } from '../../src-main/engine/runtime/session.ts';
 import { overUser, temporaryFolder } from '../run/starter.ts';
 
@@ -15,8 +15,16 @@ const { config } = overUser;
 
 test('an exported folder computes what the engine computes: exactly enough in fp32, nearly in the others', async (t) => {
   const to = join(temporaryFolder(t), 'agent');
-  exportModel(overUser, policy, { to, target: 'all', variants: exportVariants, card: '# card' });
-  const [fp32, fp16, q4] = await verifyExport(to, policy, exportVariants, 1);
+  const { checks } = await exportModel(overUser, policy, {
+    to,
+    target: 'all',
+    variants: exportVariants,
+    card: '# card',
+    threads: 1,
+  });
+  const [fp32, fp16, q4] = checks;
+  for (const { variant, storedDifference } of checks)
+    assert.ok(storedDifference < 1e-3, `${variant}: ${storedDifference}`);
   assert.ok(fp32.logitDifference < 1e-4, `fp32 differs by ${fp32.logitDifference}`);
   assert.equal(fp32.greedyAgreement, 1);
   assert.ok(fp16.logitDifference < 0.05, `fp16 differs by ${fp16.logitDifference}`);
@@ -42,7 +50,7 @@ test('an exported folder computes what the engine computes: exactly enough in fp
 
 test('padding on either side changes nothing', async (t) => {
   const to = join(temporaryFolder(t), 'agent');
-  exportModel(overUser, policy, { to, target: 'transformers.js', variants: ['fp32'], card: '' });
+  await exportModel(overUser, policy, { to, target: 'transformers.js', variants: ['fp32'], card: '', threads: 1 });
   assert.ok(!existsSync(join(to, 'genai_config.json')));
   const session = await openSession(join(to, 'onnx', 'model.onnx'), { threads: 1 }, 'export');
   const prompt = [257, 51, 52, 42, 55, 258];
@@ -76,11 +84,11 @@ test('padding on either side changes nothing', async (t) => {
   }
 });
 
-test('a folder that is not empty is left alone', (t) => {
+test('a folder that is not empty is left alone', async (t) => {
   const to = temporaryFolder(t);
   writeFileSync(join(to, 'mine.txt'), 'mine');
-  assert.throws(
-    () => exportModel(overUser, policy, { to, target: 'all', variants: ['fp32'], card: '' }),
+  await assert.rejects(
+    exportModel(overUser, policy, { to, target: 'all', variants: ['fp32'], card: '', threads: 1 }),
     (error) => error instanceof ParetuneError && error.code === 'usage',
   );
   assert.equal(readFileSync(join(to, 'mine.txt'), 'utf8'), 'mine');

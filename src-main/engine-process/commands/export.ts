@@ -1,6 +1,7 @@
 /** `export`: a checkpoint of a run as an ONNX folder. */
 import { z } from 'zod';
-import { exportTargets, exportVariants } from '../../engine/run/export-model.ts';
+import { exportTargets } from '../../engine/run/export-model.ts';
+import { exportVariants } from '../../engine/run/export-variants.ts';
 import { defineCommand } from '../command.ts';
 import { exportRun } from '../export-run.ts';
 import { withStore } from '../with-store.ts';

@@ -1,7 +1,7 @@
 /**
  * A tuned policy as one folder that onnxruntime-genai and transformers.js load, and Hugging Face tools read: ONNX variants
  * in onnx/, tokenizer, chat template, configurations, a card, and the adapter in PEFT's form where there is one. Written
- * under another name and renamed when whole; then opened again and compared with the engine (verify-export.ts).
+ * under another name, opened again and compared with the engine (verify-export.ts), and renamed when all is right.
  *
  *   onnx/model.onnx (+ model.onnx_data)   fp32; genai_config.json points here as well
  *   onnx/model_fp16.onnx                  weights stored in 16 bits, computed in 32
@@ -21,7 +21,7 @@ import {
   writeSync,
   fsyncSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { ParetuneError } from '../../contract/errors.ts';
 import type { Json } from '../../contract/records.ts';
 import { explainDiskFailures, requireFreeBytes } from '../base/atomic-file.ts';
@@ -32,22 +32,16 @@ import { buildExportGraph } from '../model/export-graph.ts';
 import { type ModelConfig, toConfigJson } from '../model/model-config.ts';
 import { BLOCK, quantize4 } from '../model/quantize.ts';
 import { weightSpecs } from '../model/weight-specs.ts';
+import { tensorMap } from '../runtime/parameters.ts';
 import { mergedWeights, type Policy } from '../runtime/policy.ts';
 import { writeAdapter } from '../weights/adapter.ts';
 import { floatsToHalves } from '../weights/half.ts';
 import type { Agent } from './agent.ts';
+import { type ExportVariant, exportVariants, variantFile } from './export-variants.ts';
+import { type VariantCheck, verifyExport } from './verify-export.ts';
 
-export const exportVariants = ['fp32', 'fp16', 'q4'] as const;
-export type ExportVariant = (typeof exportVariants)[number];
 export const exportTargets = ['genai', 'transformers.js', 'all'] as const;
 export type ExportTarget = (typeof exportTargets)[number];
-
-/** The file of a variant below onnx/, in transformers.js's names. */
-export const variantFile: Record<ExportVariant, string> = {
-  fp32: 'model.onnx',
-  fp16: 'model_fp16.onnx',
-  q4: 'model_q4.onnx',
-};
 
 export type ExportOptions = {
   to: string;
@@ -55,44 +49,69 @@ export type ExportOptions = {
   variants: readonly ExportVariant[];
   /** the text of README.md */
   card: string;
+  threads: number;
 };
+
+export type ExportedModel = { folder: string; bytes: number; checks: VariantCheck[] };
 
 /** Tensors below this size stay in the graph file: some readers refuse shapes and scalars from outside. */
 const INLINE_BYTES = 1024;
+/** One write to a file: some systems take no more than 2 GiB at once. */
+const WRITE_BYTES = 2 ** 28;
 
-/** Writes the folder and returns its size. Errors: `usage` for a folder that is not empty, `disk` without space. */
-export function exportModel(agent: Agent, policy: Policy, options: ExportOptions): { folder: string; bytes: number } {
-  const { to } = options;
+/**
+ * Writes the folder, checks it against the engine, and gives it its name. Errors: `usage` for a folder that is not empty,
+ * `disk` without space, `engine` where a file does not compute what it should; then there is no folder.
+ */
+export async function exportModel(agent: Agent, policy: Policy, options: ExportOptions): Promise<ExportedModel> {
+  const { to, variants } = options;
   if (existsSync(to) && readdirSync(to).length > 0) {
     throw new ParetuneError('usage', `${to} is not empty.`, { hint: 'Export into a new folder.' });
   }
   mkdirSync(dirname(to), { recursive: true });
   const weights = mergedWeights(policy);
   const elements = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
-  requireFreeBytes(dirname(to), elements * 4 * options.variants.length * 1.1 + 2 ** 22, 'The exported model');
+  requireFreeBytes(dirname(to), elements * 4 * variants.length * 1.1 + 2 ** 22, 'The exported model');
   const partial = `${to}.partial`;
-  return explainDiskFailures(to, () => {
+  try {
+    explainDiskFailures(to, () => writeFolder(partial, agent, policy, weights, options));
+    const checks = await verifyExport(partial, policy, variants, options.threads);
+    explainDiskFailures(to, () => {
+      rmSync(to, { recursive: true, force: true });
+      renameSync(partial, to);
+    });
+    return { folder: to, bytes: folderBytes(to), checks };
+  } finally {
     rmSync(partial, { recursive: true, force: true });
-    mkdirSync(join(partial, 'onnx'), { recursive: true });
-    const chunks: Record<string, number> = {};
-    for (const variant of options.variants) {
-      const file = variantFile[variant];
-      if (writeVariant(join(partial, 'onnx', file), policy.config, weights, variant)) chunks[file] = 1;
-    }
-    writeTexts(partial, agent, options, chunks);
-    if (policy.lora !== null) {
-      const { options: lora, parameters } = policy.lora;
-      const tensors = new Map(
-        parameters.specs.map(({ name, shape }) => [name, { shape: [...shape], data: parameters.tensors[name].data }]),
-      );
-      const adapter = { rank: lora.rank, alpha: lora.alpha, targets: [...lora.targets].sort(), tensors };
-      mkdirSync(join(partial, 'adapter'));
-      writeAdapter(join(partial, 'adapter'), adapter, agent.folder.folder);
-    }
-    rmSync(to, { recursive: true, force: true });
-    renameSync(partial, to);
-    return { folder: to, bytes: folderBytes(to) };
-  });
+  }
+}
+
+function writeFolder(
+  folder: string,
+  agent: Agent,
+  policy: Policy,
+  weights: ReturnType<typeof mergedWeights>,
+  options: ExportOptions,
+): void {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(join(folder, 'onnx'), { recursive: true });
+  const chunks: Record<string, number> = {};
+  for (const variant of options.variants) {
+    const file = variantFile[variant];
+    if (writeVariant(join(folder, 'onnx', file), policy.config, weights, variant)) chunks[file] = 1;
+  }
+  writeTexts(folder, agent, options, chunks);
+  if (policy.lora === null) return;
+  const { options: lora, parameters } = policy.lora;
+  const adapter = {
+    rank: lora.rank,
+    alpha: lora.alpha,
+    targets: [...lora.targets].sort(),
+    tensors: tensorMap(parameters),
+  };
+  mkdirSync(join(folder, 'adapter'));
+  // the base by its name only: where it lies on this machine is nobody's business
+  writeAdapter(join(folder, 'adapter'), adapter, basename(agent.folder.folder));
 }
 
 /** One ONNX file and, for all but tiny models, its weights beside it. Answers whether there is such a file. */
@@ -107,7 +126,9 @@ function writeVariant(
   let offset = 0;
   const place = (data: TensorData): TensorData | ExternalData => {
     if (data.byteLength < INLINE_BYTES) return data;
-    writeSync(blob, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    for (let done = 0; done < bytes.length; )
+      done += writeSync(blob, bytes, done, Math.min(bytes.length - done, WRITE_BYTES));
     const external = { location: dataFile, offset, length: data.byteLength };
     offset += data.byteLength;
     return external;
@@ -130,9 +151,13 @@ function writeVariant(
       blockSize: BLOCK,
     };
   };
-  const graph = buildExportGraph({ config, weight, quantized, maxPositions: config.maxPositions });
-  fsyncSync(blob);
-  closeSync(blob);
+  let graph: Graph;
+  try {
+    graph = buildExportGraph({ config, weight, quantized, maxPositions: config.maxPositions });
+    fsyncSync(blob);
+  } finally {
+    closeSync(blob);
+  }
   writeFileSync(path, onnxBytes(graph, { producer: 'paretune', metadata: { variant } }));
   if (offset === 0) rmSync(join(dirname(path), dataFile));
   return offset > 0;
@@ -142,7 +167,12 @@ function writeTexts(folder: string, agent: Agent, options: ExportOptions, chunks
   const { config, folder: model } = agent;
   const json = (name: string, value: unknown) =>
     writeFileSync(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
-  json('config.json', toConfigJson(config, { 'transformers.js_config': { use_external_data_format: chunks } }));
+  json(
+    'config.json',
+    toConfigJson(config, {
+      'transformers.js_config': { use_external_data_format: chunks, dtype: preciseVariant(options) },
+    }),
+  );
   json('generation_config.json', {
     ...model.generationConfig,
     eos_token_id: stopIds(agent),
@@ -154,11 +184,14 @@ function writeTexts(folder: string, agent: Agent, options: ExportOptions, chunks
   json('tokenizer_config.json', { ...model.tokenizerConfig, chat_template: model.chatTemplate ?? undefined });
   if (model.chatTemplate !== null) writeFileSync(join(folder, 'chat_template.jinja'), model.chatTemplate);
   if (options.target !== 'transformers.js') {
-    // genai runs one variant: the most precise that was written
-    const variant = exportVariants.find((name) => options.variants.includes(name))!;
-    json('genai_config.json', genaiConfig(agent, `onnx/${variantFile[variant]}`));
+    json('genai_config.json', genaiConfig(agent, `onnx/${variantFile[preciseVariant(options)]}`));
   }
   writeFileSync(join(folder, 'README.md'), options.card);
+}
+
+/** Where a runtime takes one variant unasked, it is the most precise that was written. */
+function preciseVariant({ variants }: Pick<ExportOptions, 'variants'>): ExportVariant {
+  return exportVariants.find((name) => variants.includes(name))!;
 }
 
 function stopIds(agent: Agent): number[] {

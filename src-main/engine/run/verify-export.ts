@@ -1,28 +1,34 @@
 /**
- * An exported folder opened again by path, as a stranger would: its logits against the engine's on probe sequences, and
- * its greedy continuation against the engine's token by token.
+ * An exported folder opened again by path, as a stranger would. Each file must compute what the engine computes on the
+ * weights as that variant stores them; how far a variant is from the policy itself is reported.
  */
 import { join } from 'node:path';
+import { ParetuneError } from '../../contract/errors.ts';
 import { randomStream } from '../base/random.ts';
 import { buildSequenceGraph } from '../model/sequence-graph.ts';
 import { DecodeEngine } from '../rollout/decode-engine.ts';
 import { decoderOptions, type Policy, policyFeeds } from '../runtime/policy.ts';
 import { createSession, openSession, type Session, type Tensor } from '../runtime/session.ts';
 import { packBatch } from '../train/pack-batch.ts';
-import { type ExportVariant, variantFile } from './export-model.ts';
+import { asStored, type ExportVariant, variantFile } from './export-variants.ts';
 
 export type VariantCheck = {
   variant: ExportVariant;
-  /** largest |logit - engine's logit| over the probes */
+  /** largest |logit - policy's logit| over the probes */
   logitDifference: number;
-  /** share of greedy tokens equal to the engine's, in the order they are made */
+  /** largest |logit - logit of the engine on the stored weights|: rounding only */
+  storedDifference: number;
+  /** share of greedy tokens equal to the policy's, up to the first that differs */
   greedyAgreement: number;
 };
 
 const PROBES = 4;
 const PROBE_TOKENS = 16;
 const NEW_TOKENS = 24;
+/** More than rounding: the file is wrong. Relative to the largest logit. */
+const WRONG = 1e-3;
 
+/** Checks every variant. Throws `engine` where a file does not compute what it should. */
 export async function verifyExport(
   folder: string,
   policy: Policy,
@@ -39,19 +45,33 @@ export async function verifyExport(
   for (const variant of variants) {
     const session = await openSession(join(folder, 'onnx', variantFile[variant]), { threads }, `export ${variant}`);
     try {
+      const stored = await engineLogits(asStored(policy, variant), probes, threads);
       let logitDifference = 0;
+      let storedDifference = 0;
+      let largest = 0;
       let equal = 0;
       for (const [i, probe] of probes.entries()) {
         const run = await exportedGreedy(session, policy, probe);
         for (const [k, value] of run.logits.entries()) {
           logitDifference = Math.max(logitDifference, Math.abs(value - logits[i][k]));
+          storedDifference = Math.max(storedDifference, Math.abs(value - stored[i][k]));
+          largest = Math.max(largest, Math.abs(value));
         }
         for (const [k, token] of run.tokens.entries()) {
           if (token !== greedy[i][k]) break;
           equal++;
         }
       }
-      checks.push({ variant, logitDifference, greedyAgreement: equal / (PROBES * NEW_TOKENS) });
+      if (!(storedDifference <= WRONG * Math.max(1, largest))) {
+        throw new ParetuneError(
+          'engine',
+          `The ${variant} file differs from the engine by ${storedDifference} in its logits.`,
+          {
+            hint: 'This is a fault of Paretune: the folder was not kept. Please report it with the model you exported.',
+          },
+        );
+      }
+      checks.push({ variant, logitDifference, storedDifference, greedyAgreement: equal / (PROBES * NEW_TOKENS) });
     } finally {
       await session.dispose();
     }
