@@ -267,7 +267,11 @@ function endTurn(context: Context, row: Row, run: number): void {
   row.segments.push({ kind: 'model', start: row.turnStart, end: row.tokens.length });
   const results = turn.calls.map(async ({ name, arguments: args }) => {
     if (!row.problem.tools.includes(name)) return null;
-    return context.callTool(row.problem, name, args).catch(() => brokenTool);
+    try {
+      return await context.callTool(row.problem, name, args);
+    } catch {
+      return brokenTool;
+    }
   });
   for (const { name, arguments: args } of turn.calls) {
     row.calls.push({

@@ -45,7 +45,7 @@ export async function measurePolicy(
         throw new ParetuneError('interrupted', 'Stopped before all problems were tried.');
       }
       const part = await rollOut(environment, engine, problems.slice(start, start + CHUNK), {
-        limits: config.limits,
+        limits: { ...config.limits, tokens: maxTokens },
         batch: config.rolloutBatch,
         seed: evaluationSeed(config.seed),
         step: 0,
