@@ -49,7 +49,7 @@ export function staircase(chart: FrontierChart): XY[] {
 
 /** Round values (1, 2 or 5 times a power of ten apart) from 0 up to `high`, at most `most` of them. */
 export function ticks(high: number, most: number): number[] {
-  if (!(high > 0)) return [0];
+  if (!(high > 1e-290)) return [0]; // below, a step of ticks is no normal number
   const rough = high / Math.max(1, most - 1);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= rough * (1 - 1e-9)) ?? 10);

@@ -42,7 +42,11 @@ export function followRun(view: RunView | undefined, event: RunEvent, nowMs: num
   }
   if (view === undefined) return undefined;
   if (event.kind === 'resumed') return { ...view, step: event.fromStep, firstStep: event.fromStep, nowMs };
-  if (event.kind === 'evaluated') return { ...view, hypervolume: event.hypervolume, nowMs };
+  if (event.kind === 'evaluated') {
+    // the run's hypervolume is that of the frontier; other splits and greedy points stand beside it
+    const ofFrontier = event.point.split === 'selection' && event.point.sampling === 'sampled';
+    return ofFrontier ? { ...view, hypervolume: event.hypervolume, nowMs } : view;
+  }
   if (event.kind !== 'step') return view;
   const { metrics } = event;
   return {

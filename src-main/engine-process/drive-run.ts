@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
-import { toErrorRecord } from '../contract/errors.ts';
+import { ParetuneError, toErrorRecord } from '../contract/errors.ts';
 import type { RunConfig } from '../contract/run-config.ts';
 import type { RunEvent } from '../contract/run-events.ts';
 import { openEnvironment } from '../engine/run/environment.ts';
@@ -21,7 +21,10 @@ export function threadsOf(threads: number): number {
   return threads > 0 ? threads : availableParallelism();
 }
 
-/** Runs to the end, or until the user stops. What the loop throws is written down as the run's end and thrown again. */
+/**
+ * Runs to the end, or until the user stops. What the loop throws is written down as the run's end and thrown again; a run
+ * that the loop itself had to stop is a `diverged` error.
+ */
 export async function driveRun(
   store: Store,
   runId: string,
@@ -35,6 +38,7 @@ export async function driveRun(
   let begun = begin.kind === 'resume';
   let step = 0;
   let lastLogMs = 0;
+  let failure: string | null = null;
   try {
     const events = trainingRun(config, begin, {
       runId,
@@ -52,6 +56,7 @@ export async function driveRun(
         lastLogMs = performance.now() - from;
         step = event.step;
       }
+      if (event.kind === 'ended' && event.status === 'failed') failure = event.reason;
       begun = true;
       context.emit(event);
     }
@@ -61,6 +66,14 @@ export async function driveRun(
   } finally {
     await environment.close();
   }
+  if (failure === null) return;
+  throw new ParetuneError(
+    'diverged',
+    `The run ${runId} was stopped after step ${step} to protect the model. ${failure}`,
+    {
+      hint: `Its last good step is saved: paretune show ${runId}. Once the cause is gone, paretune resume ${runId} goes on.`,
+    },
+  );
 }
 
 /** A step cannot hold the time of its own writing: it holds that of the step before. */

@@ -48,7 +48,7 @@ export function serve(table: CommandTable, connection: Connection, dataFolder: s
       // results are records of ours; undefined fields do not survive JSON and must not reach the other end's check
       connection.send({ kind: 'result', id, result: JSON.parse(JSON.stringify(result ?? null)) as Json });
     } catch (error) {
-      const record = toErrorRecord(error);
+      const record = toErrorRecord(controller.signal.aborted ? interrupted(error) : error);
       if (record.code === 'internal' && error instanceof Error) record.message = error.stack ?? record.message;
       connection.send({ kind: 'error', id, error: record });
     } finally {
@@ -66,6 +66,12 @@ export function serve(table: CommandTable, connection: Connection, dataFolder: s
   };
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
+}
+
+/** What a stage throws that saw the stop signal, in the user's words. */
+function interrupted(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== 'AbortError') return error;
+  return new ParetuneError('interrupted', 'Stopped before it was done.', { cause: error });
 }
 
 function checkedPayload(command: Command<unknown, unknown>, name: string, payload: Json): unknown {

@@ -274,23 +274,25 @@ function printAnswer(session: Session, { messages, stopReason, cost: spent }: An
 
 /** Questions from standard input until it ends or an empty line; each stands for itself after `/new`. */
 async function converse(session: Session, ask: (messages: ChatMessage[]) => Promise<Answer>): Promise<ChatMessage[]> {
-  const lines = createInterface({
-    input: process.stdin,
-    output: process.stderr,
-    terminal: process.stdin.isTTY === true,
-  });
+  const terminal = process.stdin.isTTY === true;
+  const lines = createInterface({ input: process.stdin, output: process.stderr, terminal, prompt: '> ' });
   let messages: ChatMessage[] = [];
+  let open = true;
+  lines.once('close', () => {
+    open = false;
+  });
   session.note('An empty line ends the conversation, /new begins another one.');
-  for (;;) {
-    const line = (await lines.question('> ').catch(() => '')).trim();
+  lines.prompt();
+  // the iterator keeps lines that come while an answer is written, and ends with the input
+  for await (const typed of lines) {
+    const line = typed.trim();
     if (line === '') break;
-    if (line === '/new') {
-      messages = [];
-      continue;
+    if (line === '/new') messages = [];
+    else {
+      messages.push({ role: 'user', content: line });
+      messages.push(...(await ask(messages)).messages);
     }
-    messages.push({ role: 'user', content: line });
-    const answer = await ask(messages);
-    messages.push(...answer.messages);
+    if (open) lines.prompt();
   }
   lines.close();
   return messages;

@@ -1,6 +1,6 @@
 /** `paretune tune | resume | runs | show | compare | rescore | eval`: runs and what they came to. */
-import { writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ParetuneError } from '../../contract/errors.ts';
 import { methodNames } from '../../contract/run-config.ts';
@@ -24,7 +24,7 @@ type SettingFlags = {
 
 const collect = (value: string, all: string[] = []) => [...all, value];
 
-/** Flags that stand for settings, on a command that takes them. */
+/** Flags that stand for settings of whatever opens an agent in an environment. */
 function withSettingFlags(command: Command): Command {
   return command
     .option('-c, --config <file>', 'settings from a YAML or JSON file; flags go on top')
@@ -34,8 +34,6 @@ function withSettingFlags(command: Command): Command {
       'arithmetic, multi-hop, ... or a JSONL, GSM8K, SVAMP or HotpotQA file; may be repeated',
       collect,
     )
-    .addOption(new Option('--method <method>', 'the algorithm').choices([...methodNames]))
-    .option('--steps <n>', 'training steps')
     .option('--seed <n>', 'seed of everything random')
     .option('-p, --price <tool=price>', 'price of one call of a tool, e.g. python=0.5; may be repeated', collect)
     .option('-s, --set <key=value>', 'any other setting, e.g. train.learningRate=1e-4; may be repeated', collect);
@@ -71,8 +69,19 @@ function pair(text: string, flag: string): Record<string, number> {
   throw new ParetuneError('usage', `${flag} ${text} is not tool=price with a price of at least 0, e.g. python=0.5.`);
 }
 
+function writeText(file: string, text: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  } catch (cause) {
+    throw new ParetuneError('disk', `${file} cannot be written: ${(cause as Error).message}`, { cause });
+  }
+}
+
 export function runCommands(program: Command): void {
   withSettingFlags(program.command('tune'))
+    .addOption(new Option('--method <method>', 'the algorithm').choices([...methodNames]))
+    .option('--steps <n>', 'training steps')
     .description('tune an agent so that it answers right with the fewest and cheapest tool calls')
     .option('--name <name>', "the run's name; the task and a number if absent")
     .option('--list-settings', 'print every setting with its default as a YAML file, and stop')
@@ -163,7 +172,7 @@ export function runCommands(program: Command): void {
         for (const artifact of run.artifacts) session.print(`exported step ${artifact.step}: ${artifact.path}`);
         if (run.points.length > 0) {
           const file = resolve(options.svg ?? `${run.folder}/frontier-${run.runId}.svg`);
-          writeFileSync(file, frontierSvg(chartOf(run)));
+          writeText(file, frontierSvg(chartOf(run)));
           session.print(`the frontier is drawn in ${file}`);
           return { ...run, svg: file };
         }
@@ -274,6 +283,9 @@ export function runCommands(program: Command): void {
       >(async (session, options) => {
         const raw = rawSettings(options);
         if (options.run === undefined) checkRunSettings(raw);
+        else if (options.model !== undefined) {
+          throw new ParetuneError('usage', '--run and --model name two agents; one can be measured at a time.');
+        }
         const result = await session.engine('eval', {
           run: options.run,
           checkpoint: options.checkpoint,

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
+import { ParetuneError } from '../../contract/errors.ts';
 import type { PolicyPoint } from '../../contract/records.ts';
 import { methodNames, runConfigSchema } from '../../contract/run-config.ts';
 import { pairedTest } from '../../engine/base/statistics.ts';
@@ -71,6 +72,12 @@ export const command = defineCommand({
     return withStore(context.dataFolder, 'write', async (store) => {
       const runId = freeDemoName(store);
       await driveRun(store, runId, config, { kind: 'new' }, context);
+      const { status, step } = store.getRun(runId);
+      if (status !== 'finished') {
+        throw new ParetuneError('interrupted', `The run ${runId} was stopped after step ${step} of ${steps}.`, {
+          hint: `paretune resume ${runId} goes on with it.`,
+        });
+      }
       const { costLimit } = store.getRun(runId).facts;
       const { results, tasks: names } = await measureAll(store, runId, ['0', 'best'], problems, context);
       const [before, after] = results;

@@ -1,5 +1,6 @@
 /** `eval`: a model, or a run at a checkpoint, measured on held-out problems. Nothing is stored. */
 import { z } from 'zod';
+import { ParetuneError } from '../../contract/errors.ts';
 import type { PolicyPoint } from '../../contract/records.ts';
 import { runConfigSchema } from '../../contract/run-config.ts';
 import { openEnvironment } from '../../engine/run/environment.ts';
@@ -54,12 +55,33 @@ async function openWhat(
   dataFolder: string,
 ): Promise<{ open: OpenPolicy; config: z.output<typeof runConfigSchema> }> {
   if (run === undefined) {
-    const config = runConfigSchema.parse(settings);
+    const config = checked(settings);
     const agent = openAgentOf(dataFolder, config.model);
     return { open: { agent, policy: agent.newPolicy(null, config.seed), run: null, step: null }, config };
   }
   return withStore(dataFolder, 'read', (store) => ({
     open: openRunPolicy(store, run, checkpoint),
-    config: runConfigSchema.parse({ ...store.getRun(run).config, ...settings }),
+    config: checked(onTop(store.getRun(run).config, settings)),
   }));
+}
+
+type Table = { [key: string]: unknown };
+
+/** Settings with others on top, table by table: what is not named stays. */
+function onTop(settings: Table, others: Table): Table {
+  const isTable = (value: unknown): value is Table =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  const merged = Object.entries(others).map(([key, value]) => {
+    const below = Object.hasOwn(settings, key) ? settings[key] : undefined;
+    return [key, isTable(value) && isTable(below) ? onTop(below, value) : value];
+  });
+  return { ...settings, ...Object.fromEntries(merged) };
+}
+
+function checked(settings: Table): z.output<typeof runConfigSchema> {
+  const { success, data, error } = runConfigSchema.safeParse(settings);
+  if (success) return data;
+  throw new ParetuneError('config', `The settings do not fit: ${z.prettifyError(error)}`, {
+    hint: 'paretune tune --list-settings shows every setting with its default',
+  });
 }

@@ -3,6 +3,7 @@
  * opened: success is as it was graded, the cost is summed anew. A weights version is judged by the trajectories of the
  * steps that it sampled, so the points are those of training problems, a window of steps each.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import { type EvaluatedTrajectory, policyPoint } from '../../engine/run/evaluate.ts';
@@ -33,7 +34,7 @@ export const command = defineCommand({
     windows: z.int().min(1).max(1000),
   }),
   async run({ run, prices: given, windows }, { dataFolder, progress, signal }): Promise<Rescored> {
-    return withStore(dataFolder, 'read', (store) => {
+    return withStore(dataFolder, 'read', async (store) => {
       const { runId, config, facts } = store.getRun(run);
       const steps = store.steps(runId).map(({ step }) => step);
       if (steps.length === 0) throw new ParetuneError('not-found', `Run ${runId} has no step yet.`);
@@ -49,6 +50,7 @@ export const command = defineCommand({
         const trajectories: EvaluatedTrajectory[] = [];
         let costBefore = 0;
         for (const step of window) {
+          await nextTurn(); // a stop, and our own heartbeat, get their turn
           if (signal.aborted) throw new ParetuneError('interrupted', 'Stopped before all trajectories were scored.');
           for (const group of store.readStep(runId, step)) {
             for (const trajectory of group.trajectories) {

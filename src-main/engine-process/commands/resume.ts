@@ -13,7 +13,7 @@ export const command = defineCommand({
   payload: z.strictObject({ run: z.string() }),
   async run({ run }, context): Promise<RunSummary> {
     return withStore(context.dataFolder, 'write', async (store) => {
-      const { runId, config, status } = store.getRun(run);
+      const { runId, config, facts, status } = store.getRun(run);
       if (status === 'finished') {
         throw new ParetuneError('usage', `Run ${runId} has finished all of its ${config.steps} steps.`, {
           hint: `paretune show ${runId} says what it came to.`,
@@ -29,6 +29,8 @@ export const command = defineCommand({
         });
       }
       const attempt = store.resumeRun(runId, last.step);
+      // whoever follows from here on learns what the run is, as a replay of its stored events would tell
+      context.emit({ kind: 'started', runId, config, facts });
       await driveRun(store, runId, config, { kind: 'resume', folder: join(folder, last.folder), attempt }, context);
       return summarizeRun(store, runId);
     });
