@@ -18,8 +18,8 @@ after(() => rmSync(folder, { recursive: true }));
 const kills = 20;
 const groups = 8;
 
-/** Runs the child for a while, kills it, and returns the lines it had said. */
-async function runAndKill(afterMs: number): Promise<string[]> {
+/** Runs the child until it has said that many lines and then a moment, kills it, and returns all that it had said. */
+async function runAndKill(afterLines: number, thenMs: number): Promise<string[]> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'kill-child.ts'), folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -27,8 +27,8 @@ async function runAndKill(afterMs: number): Promise<string[]> {
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     said += text;
   });
-  await once(child.stdout, 'data');
-  await setTimeout(afterMs);
+  while (said.split('\n').length <= afterLines) await once(child.stdout, 'data');
+  await setTimeout(thenMs);
   child.kill('SIGKILL');
   const [code, signal] = await once(child, 'close');
   assert.deepEqual([code, signal], [null, 'SIGKILL'], 'it died of the kill and of nothing else');
@@ -45,7 +45,7 @@ test(`${kills} kills at random moments: no damage, no torn step, nothing acknowl
   let stepsSeen = 0;
   let afterCheckpoint = 0;
   for (let round = 0; round < kills; round++) {
-    const lines = await runAndKill(random.int(0, 200));
+    const lines = await runAndKill(random.int(1, 16), random.next() * 15);
     assert.ok(existsSync(join(folder, 'writer.json')), 'it did not close in order');
     const store = openStore(folder, { mode: 'write' });
     const db = new Database(databasePath(folder), { readonly: true });
