@@ -32,6 +32,8 @@ const { values, positionals } = parseArgs({
     'prompt-len': number(32),
     'new-tokens': number(64),
     steps: number(6),
+    /** 1 keeps the weights prepacked inside the decoding session, as a run with an adapter does */
+    frozen: number(0),
     threads: number(availableParallelism()),
   },
 });
@@ -64,7 +66,7 @@ const config: ModelConfig = {
 };
 const policy = randomPolicy(config, random);
 const threads = option('threads');
-const engine = new DecodeEngine(policy, { threads, maxTokens: length });
+const engine = new DecodeEngine(policy, { threads, maxTokens: length, frozen: option('frozen') === 1 });
 const trainer = new Trainer(policy, {
   objective: {
     clipLow: 0.2,
