@@ -10,6 +10,7 @@ import type { Json } from '../contract/records.ts';
 import type { RunEvent } from '../contract/run-events.ts';
 import { type Progress, type Reply, replySchema, type Request } from '../engine-process/protocol.ts';
 import { describeDeath, type RunSoFar } from './engine-death.ts';
+import { makeWatchdog } from './watchdog.ts';
 
 export type EngineOptions = {
   dataFolder: string;
@@ -88,21 +89,19 @@ export function startEngine(options: EngineOptions): Engine {
     tail = (tail + text).slice(-tailBytes);
   });
 
-  // Silence is counted in ticks, never by the clock, so that a machine that slept has not been silent. A tick counts
-  // only while somebody waits for an answer.
   const tickMs = Math.max(20, Math.min(1000, options.silenceMs / 10));
-  let silentMs = 0;
+  const silence = makeWatchdog(options.silenceMs, tickMs);
   const watchdog = setInterval(() => {
-    silentMs = waiting.size > 0 ? silentMs + tickMs : 0;
-    if (silentMs >= options.silenceMs / 2 && silentMs - tickMs < options.silenceMs / 2) options.onSilence?.(silentMs);
-    if (silentMs < options.silenceMs || ending) return;
+    const state = silence.tick(waiting.size > 0);
+    if (state === 'quiet') options.onSilence?.(silence.silentMs());
+    if (state !== 'lost' || ending) return;
     const [first] = waiting.values();
-    ending = describeDeath({ hungMs: silentMs, command: first.command, run: first.run, output: tail });
+    ending = describeDeath({ hungMs: silence.silentMs(), command: first.command, run: first.run, output: tail });
     child.kill('SIGKILL');
   }, tickMs);
 
   child.on('message', (message) => {
-    silentMs = 0;
+    silence.alive();
     const reply: Reply = replySchema.parse(message);
     if (reply.kind === 'heartbeat') return;
     const entry = waiting.get(reply.id);

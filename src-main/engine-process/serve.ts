@@ -23,6 +23,7 @@ const progressMs = 80;
 /** Serves until the process ends. */
 export function serve(table: CommandTable, connection: Connection, dataFolder: string): void {
   const running = new Map<number, AbortController>();
+  connection.send({ kind: 'heartbeat' });
   setInterval(() => connection.send({ kind: 'heartbeat' }), heartbeatMs);
 
   connection.onMessage((message) => {

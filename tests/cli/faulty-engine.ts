@@ -42,6 +42,12 @@ const wrong: Record<string, (context: CommandContext) => Promise<unknown>> = {
     while (!signal.aborted) await sleep(10);
     return { status: 'stopped' };
   },
+  abortable: async ({ signal }) => {
+    while (true) {
+      signal.throwIfAborted();
+      await sleep(10);
+    }
+  },
   stubborn: async (context) => {
     saved(context, 40);
     await sleep(60_000);

@@ -4,6 +4,7 @@ import { after, afterEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeDeath } from '../../src-main/cli/engine-death.ts';
 import { type Engine, EngineFault, startEngine } from '../../src-main/cli/supervise.ts';
+import { makeWatchdog } from '../../src-main/cli/watchdog.ts';
 import { ParetuneError } from '../../src-main/contract/errors.ts';
 import type { Json } from '../../src-main/contract/records.ts';
 import type { RunEvent } from '../../src-main/contract/run-events.ts';
@@ -92,14 +93,23 @@ test('an engine that gives no sign of life is ended after the limit, with a word
 });
 
 test('a long step within the limit is left alone', async () => {
-  assert.equal(await start(3000).request('longStep', {}), 'done');
+  assert.equal(await start().request('longStep', {}), 'done');
 });
 
-test('an idle engine is not a silent one', async () => {
-  const engine = start(1500);
-  await engine.request('step', {});
-  await sleep(2000);
-  assert.equal(await failure(engine.request('theirs', {})).then((error) => error.code), 'bad-data');
+test('silence is counted only while somebody waits, from the last sign of life, and not by the clock', () => {
+  const watchdog = makeWatchdog(1000, 100);
+  watchdog.alive();
+  for (let i = 0; i < 50; i++) assert.equal(watchdog.tick(false), 'ok', 'an idle engine is not a silent one');
+  const states = () => Array.from({ length: 10 }, () => watchdog.tick(true));
+  assert.deepEqual(states(), ['ok', 'ok', 'ok', 'ok', 'quiet', 'ok', 'ok', 'ok', 'ok', 'lost']);
+  watchdog.alive();
+  assert.equal(states().indexOf('lost'), 9);
+});
+
+test('a process that is still starting is given two minutes', () => {
+  const watchdog = makeWatchdog(1000, 1000);
+  const states = Array.from({ length: 120 }, () => watchdog.tick(true));
+  assert.equal(states.indexOf('lost'), 119);
 });
 
 test('stop lets the command finish; kill ends it at once and says how to go on', async () => {
@@ -111,6 +121,13 @@ test('stop lets the command finish; kill ends it at once and says how to go on',
   const error = await stubborn;
   assert.equal(error.code, 'interrupted');
   assert.match(error.hint, /paretune resume r7/);
+});
+
+test('a command that gives up on a stop is interrupted, not at fault', async () => {
+  const engine = start();
+  const stopped = failure(engine.request('abortable', {}));
+  engine.stop();
+  assert.equal((await stopped).code, 'interrupted');
 });
 
 test('the trajectories of a step do not cross the process', async () => {

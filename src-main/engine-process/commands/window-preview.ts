@@ -1,0 +1,38 @@
+/** `window-preview`: what a task file holds: how many problems, the first of them, or its errors by line. */
+import { z } from 'zod';
+import { ParetuneError } from '../../contract/errors.ts';
+import type { TaskPreview } from '../../contract/window-api.ts';
+import { openTask } from '../../engine/tasks/user-task.ts';
+import { defineCommand } from '../command.ts';
+
+/** More than any file has: a split is asked for as a whole. */
+const all = 1_000_000;
+
+export const command = defineCommand({
+  payload: z.strictObject({
+    file: z.string(),
+    corpus: z.string().default(''),
+    report: z.string().default(''),
+    limit: z.int().min(1).max(50).default(8),
+  }),
+  async run({ file, corpus, report, limit }): Promise<TaskPreview> {
+    try {
+      const task = await openTask(file, { ...(corpus && { corpus }), ...(report && { report }) });
+      const count = (split: 'train' | 'selection' | 'report') => task.problems(split, all, 0).length;
+      return {
+        name: task.name,
+        tools: task.tools,
+        hasCorpus: task.corpus !== null,
+        counts: { train: count('train'), selection: count('selection'), report: count('report') },
+        problems: task.problems('train', limit, 0),
+        errors: [],
+      };
+    } catch (error) {
+      // rows that cannot be used are what the preview is for; a file that is none is an error
+      if (!(error instanceof ParetuneError) || error.code !== 'bad-data') throw error;
+      const errors = error.message.split('\n').map((line) => line.trim());
+      const none = { train: 0, selection: 0, report: 0 };
+      return { name: '', tools: [], hasCorpus: false, counts: none, problems: [], errors: [...errors.slice(1), error.hint] };
+    }
+  },
+});
