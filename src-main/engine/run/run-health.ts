@@ -49,7 +49,7 @@ export type Health = {
 };
 
 /** Entropy below this share of the first step's, with no success left to show for it, is a collapse. */
-const COLLAPSED_ENTROPY = 0.01;
+const COLLAPSED_ENTROPY = 0.05;
 const COLLAPSED_SUCCESS = 0.02;
 const COLLAPSED_STEPS = 5;
 
