@@ -1,0 +1,133 @@
+/**
+ * The form of a new run: its fields as typed, the configuration they make, and what is wrong by field. Pure. A field
+ * holds text until it is read, so that what a person typed is never changed under their hands.
+ */
+import type { CallPayload } from '../../src-main/contract/window-api.ts';
+import { windowConfigSchema } from '../../src-main/contract/window-api.ts';
+import type { RunConfig } from '../../src-main/contract/run-config.ts';
+
+export type WindowConfig = CallPayload<'tune'>['config'];
+
+/** What "Tune the starter agent" runs. */
+export const starterConfig: WindowConfig = {
+  model: 'starter:over-user',
+  tasks: ['arithmetic', 'multi-hop'],
+  steps: 60,
+  evaluation: { everySteps: 5, greedy: false },
+  checkpoint: { everySteps: 5, keepLast: 20 },
+};
+
+export type Draft = {
+  name: string;
+  model: string;
+  tasks: string[];
+  tools: string[];
+  method: string;
+  objectives: string[];
+  /** as typed, by objective */
+  weights: Record<string, string>;
+  prices: Record<string, string>;
+  numbers: Record<NumberField, string>;
+  parameters: 'full' | 'lora';
+  /** everything the form has no field for, kept as it came */
+  rest: Partial<RunConfig>;
+};
+
+export const numberFields = [
+  'steps',
+  'problemsPerStep',
+  'groupSize',
+  'learningRate',
+  'everySteps',
+  'seed',
+  'calls',
+  'tokens',
+  'alpha',
+] as const;
+export type NumberField = (typeof numberFields)[number];
+
+/** The form that shows a configuration; of none, that of the starter agent. */
+export function draftOf(from: Partial<RunConfig> | null): Draft {
+  const config = windowConfigSchema.parse({ ...starterConfig, ...from }) as RunConfig;
+  const { objectives, weights } = config;
+  return {
+    name: '',
+    model: config.model,
+    tasks: config.tasks,
+    tools: config.tools,
+    method: config.method,
+    objectives,
+    weights: { success: '0.6', tool: '0.4', length: '0.2', ...Object.fromEntries(objectives.map((name, i) => [name, String(weights[i] ?? 0)])) },
+    prices: Object.fromEntries(Object.entries(config.prices).map(([tool, price]) => [tool, String(price)])),
+    numbers: {
+      steps: String(config.steps),
+      problemsPerStep: String(config.problemsPerStep),
+      groupSize: String(config.groupSize),
+      learningRate: String(config.train.learningRate),
+      everySteps: String(config.evaluation.everySteps),
+      seed: String(config.seed),
+      calls: String(config.limits.calls),
+      tokens: String(config.limits.tokens),
+      alpha: String(config.alpha),
+    },
+    parameters: config.train.parameters,
+    rest: config,
+  };
+}
+
+/** The configuration of a draft, or what is wrong with it: field -> message. */
+export function configOf(draft: Draft): { config: WindowConfig; errors: null } | { config: null; errors: Record<string, string> } {
+  const errors: Record<string, string> = {};
+  const number = (field: string, text: string): number => {
+    const value = Number(text.trim().replace(',', '.'));
+    if (text.trim() === '' || !Number.isFinite(value)) errors[field] = `${JSON.stringify(text)} is not a number.`;
+    return value;
+  };
+  const n = Object.fromEntries(numberFields.map((field) => [field, number(field, draft.numbers[field])])) as Record<NumberField, number>;
+  const prices = Object.fromEntries(
+    Object.entries(draft.prices).map(([tool, text]) => [tool, number(`prices.${tool}`, text)]),
+  );
+  const weights = draft.objectives.map((name) => number(`weights.${name}`, draft.weights[name] ?? '0'));
+  if (weights.length > 0 && !(weights.reduce((sum, w) => sum + w, 0) > 0)) errors.weights ??= 'At least one weight must be above 0.';
+  const parsed = windowConfigSchema.safeParse({
+    ...draft.rest,
+    model: draft.model,
+    tasks: draft.tasks,
+    tools: draft.tools,
+    method: draft.method,
+    objectives: draft.objectives,
+    weights,
+    prices,
+    alpha: n.alpha,
+    steps: n.steps,
+    problemsPerStep: n.problemsPerStep,
+    groupSize: n.groupSize,
+    seed: n.seed,
+    limits: { ...draft.rest.limits, calls: n.calls, tokens: n.tokens },
+    train: { ...draft.rest.train, learningRate: n.learningRate, parameters: draft.parameters },
+    evaluation: { ...draft.rest.evaluation, everySteps: n.everySteps },
+    checkpoint: { keepLast: 20, ...draft.rest.checkpoint, everySteps: n.everySteps },
+  });
+  if (!parsed.success) {
+    const last: Record<string, string> = { 'train.learningRate': 'learningRate', 'evaluation.everySteps': 'everySteps', 'checkpoint.everySteps': 'everySteps', 'limits.calls': 'calls', 'limits.tokens': 'tokens' };
+    for (const { path, message } of parsed.error.issues) {
+      const joined = path.join('.');
+      const field = last[joined] ?? (path[0] === 'prices' ? joined : path[0] === 'weights' && path.length > 1 ? `weights.${draft.objectives[Number(path[1])]}` : String(path[0]));
+      errors[field] ??= `${message}.`;
+    }
+  }
+  if (Object.keys(errors).length > 0 || !parsed.success) return { config: null, errors };
+  return { config: parsed.data, errors: null };
+}
+
+/** A draft out of storage, or null where it is none (another version, damaged). */
+export function storedDraft(text: string | null): Draft | null {
+  if (text === null) return null;
+  try {
+    const value = JSON.parse(text) as Draft;
+    configOf(value); // throws where a part is missing
+    return typeof value.name === 'string' && typeof value.model === 'string' ? value : null;
+  } catch {
+    return null;
+  }
+}

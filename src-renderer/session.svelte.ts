@@ -1,0 +1,244 @@
+/**
+ * What the whole window knows: the engine's state, the active run, the list of runs, the run that is open, settings, and
+ * the messages that are shown for a while. Feeds are gathered and taken in 20 times a second, so that an engine that tells
+ * much never holds up the window. Not here: what a view alone needs.
+ */
+import type {
+  ActiveRun,
+  CallProgress,
+  EngineState,
+  ErrorRecord,
+  Feed,
+  MenuCommand,
+  RunRow,
+  Settings,
+} from '../src-main/contract/window-api.ts';
+import type { RunConfig } from '../src-main/contract/run-config.ts';
+import { asErrorRecord, call } from './bridge.ts';
+import { type RunView, viewOfStart, viewOfStored, withEvent } from './runs/run-view.ts';
+import { words } from './words.ts';
+
+export type ViewName = keyof typeof words.views;
+export type Toast = { id: number; text: string; hint: string; error: boolean; action?: { label: string; run(): void } };
+
+const gatherMs = 50;
+const toastMs = 8000;
+
+class Session {
+  view = $state<ViewName>('runs');
+  engine = $state.raw<EngineState>({ state: 'starting' });
+  active = $state.raw<ActiveRun | null>(null);
+  /** of the long call that reported last */
+  progress = $state.raw<Record<string, CallProgress | undefined>>({});
+  runs = $state.raw<RunRow[] | null>(null);
+  runsError = $state.raw<ErrorRecord | null>(null);
+  settings = $state.raw<Settings | null>(null);
+  /** the run that is open in the view of runs */
+  open = $state<string | null>(null);
+  run = $state.raw<RunView | null>(null);
+  runError = $state.raw<ErrorRecord | null>(null);
+  /** the form for a new run, with what it begins with */
+  form = $state.raw<{ from: Partial<RunConfig> | null } | null>(null);
+  toasts = $state.raw<Toast[]>([]);
+  /** what the view in front can do, by command; a view sets its own and takes them away again */
+  handlers: Partial<Record<MenuCommand, () => void>> = {};
+  /** counts up when models or tasks may have changed */
+  modelsVersion = $state(0);
+
+  #sequence = -1;
+  #pending: Feed[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #nextToast = 1;
+  #menu: (command: MenuCommand) => void = () => {};
+
+  /** Listens from now on and reads what there is. */
+  connect(): void {
+    window.paretune.onFeed((feed) => {
+      this.#pending.push(feed);
+      this.#timer ??= setTimeout(() => this.#takeIn(), gatherMs);
+    });
+    void this.resync();
+    void this.loadSettings();
+  }
+
+  onMenu(listener: (command: MenuCommand) => void): void {
+    this.#menu = listener;
+  }
+
+  /** Where the feed stands, and everything that is shown read again. */
+  async resync(): Promise<void> {
+    try {
+      const { sequence, engine, active } = await call('snapshot', {});
+      this.#sequence = Math.max(this.#sequence, sequence);
+      this.engine = engine;
+      this.active = active;
+    } catch (error) {
+      this.fail(error);
+    }
+    await this.loadRuns();
+    if (this.open !== null) await this.loadRun(this.open);
+  }
+
+  #takeIn(): void {
+    this.#timer = undefined;
+    const feeds = this.#pending;
+    this.#pending = [];
+    let { run, active, engine, progress } = this;
+    let gap = false;
+    for (const feed of feeds) {
+      if (this.#sequence >= 0 && feed.sequence > this.#sequence + 1) gap = true;
+      this.#sequence = Math.max(this.#sequence, feed.sequence);
+      if (feed.kind === 'engine') engine = feed.engine;
+      else if (feed.kind === 'active') active = feed.active;
+      else if (feed.kind === 'progress') progress = { ...progress, [feed.name]: feed.progress };
+      else if (feed.kind === 'snapshot-needed') gap = true;
+      else if (feed.kind === 'menu') this.#menu(feed.command);
+      else if (feed.kind === 'changed') this.#changed(feed.what);
+      else if (feed.kind === 'event') {
+        const { event } = feed;
+        if (event.kind === 'started' || event.kind === 'ended' || event.kind === 'resumed') void this.loadRuns();
+        if (event.kind === 'started' && event.runId === this.open && run === null) run = viewOfStart(event);
+        else if (run !== null) run = withEvent(run, event);
+      }
+    }
+    this.run = run;
+    this.active = active;
+    this.engine = engine;
+    this.progress = progress;
+    if (gap) void this.resync();
+  }
+
+  #changed(what: 'runs' | 'models' | 'settings'): void {
+    if (what === 'runs') void this.loadRuns();
+    else if (what === 'models') this.modelsVersion++;
+    else void this.loadSettings();
+  }
+
+  async loadRuns(): Promise<void> {
+    try {
+      this.runs = (await call('runs', {})).runs;
+      this.runsError = null;
+    } catch (error) {
+      this.runsError = asErrorRecord(error);
+    }
+  }
+
+  async loadSettings(): Promise<void> {
+    try {
+      this.settings = await call('settings', {});
+      applyTheme(this.settings.theme);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Remembers something for the user, here and in the application. */
+  keep(name: string, value: Settings['kept'][string]): void {
+    if (this.settings !== null) this.settings = { ...this.settings, kept: { ...this.settings.kept, [name]: value } };
+    call('keep', { name, value }).catch((error) => this.fail(error));
+  }
+
+  setTheme(theme: Settings['theme']): void {
+    if (this.settings !== null) this.settings = { ...this.settings, theme };
+    applyTheme(theme);
+    call('setTheme', { theme }).catch((error) => this.fail(error));
+  }
+
+  show(view: ViewName): void {
+    this.view = view;
+    if (view === 'runs') this.form = null;
+  }
+
+  openRun(runId: string): void {
+    this.view = 'runs';
+    this.form = null;
+    if (this.open === runId && this.run !== null) return;
+    this.open = runId;
+    this.run = null;
+    this.runError = null;
+    void this.loadRun(runId);
+  }
+
+  closeRun(): void {
+    this.open = null;
+    this.run = null;
+    this.runError = null;
+  }
+
+  newRun(from: Partial<RunConfig> | null = null): void {
+    this.view = 'runs';
+    this.form = { from };
+  }
+
+  async loadRun(runId: string): Promise<void> {
+    try {
+      const [detail, evaluations, steps, notices, checkpoints] = await Promise.all([
+        call('run', { run: runId }),
+        call('evaluations', { run: runId }),
+        call('steps', { run: runId }),
+        call('notices', { run: runId }),
+        call('checkpoints', { run: runId }),
+      ]);
+      if (this.open !== runId) return;
+      this.run = viewOfStored({
+        detail,
+        evaluations: evaluations.rows,
+        steps: steps.rows,
+        notices: notices.rows,
+        checkpoints: checkpoints.rows,
+      });
+      this.runError = null;
+    } catch (error) {
+      const record = asErrorRecord(error);
+      // a run that has just been asked for is not stored before its first event
+      if (this.open === runId && !(record.code === 'not-found' && this.active?.runId === runId)) this.runError = record;
+    }
+  }
+
+  /** Deletes a run; for a while it can be brought back. */
+  async removeRun(runId: string): Promise<void> {
+    try {
+      const { undoSeconds } = await call('deleteRun', { run: runId });
+      this.runs = this.runs?.filter((row) => row.runId !== runId) ?? null;
+      if (this.open === runId) this.closeRun();
+      const undo = async () => {
+        try {
+          await call('undoDelete', { run: runId });
+          this.tell(words.runs.restored(runId));
+        } catch (error) {
+          this.fail(error);
+        }
+        await this.loadRuns();
+      };
+      this.tell(words.runs.deleted(runId, undoSeconds), {
+        ms: undoSeconds * 1000,
+        action: { label: words.undo, run: () => void undo() },
+      });
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  tell(text: string, options: Partial<Omit<Toast, 'id' | 'text'>> & { ms?: number } = {}): void {
+    const { ms = toastMs, hint = '', error = false, action } = options;
+    const id = this.#nextToast++;
+    this.toasts = [...this.toasts.slice(-3), { id, text, hint, error, action }];
+    setTimeout(() => this.dismiss(id), ms);
+  }
+
+  dismiss(id: number): void {
+    this.toasts = this.toasts.filter((toast) => toast.id !== id);
+  }
+
+  /** Shows what failed; to be given to `catch`. What the user stopped is no news. */
+  fail(error: unknown): void {
+    const { code, message, hint } = asErrorRecord(error);
+    if (code !== 'interrupted') this.tell(message, { hint, error: true, ms: 20_000 });
+  }
+}
+
+function applyTheme(theme: Settings['theme']): void {
+  document.documentElement.dataset.theme = theme;
+}
+
+export const session = new Session();
