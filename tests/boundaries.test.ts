@@ -41,6 +41,8 @@ const folders: Record<string, Folder> = {
   store: { imports: ['engine/base'], packages: ['better-sqlite3'] },
   'engine-process': { imports: ['engine/*', 'store'] },
   cli: { imports: ['engine-process'], packages: ['commander', 'yaml'] },
+  // the protocol of the engine process and files that are whole or absent; nothing that computes
+  app: { imports: ['engine-process', 'engine/base'], packages: ['electron'] },
 };
 
 /** Checks of data that crosses a border, pure: any folder may use it. */
@@ -50,6 +52,7 @@ const packagesForAll = ['zod'];
 const exceptions: Record<string, string> = {
   'engine/base/atomic-file.ts -> node:':
     'files that are whole or absent: the store and the checkpoints both stand on it',
+  'app/main.ts -> cli': 'cli/environment.ts alone: both keep their data in the same folder and read the same variables',
 };
 
 type Import = { file: string; folder: string; specifier: string };

@@ -68,7 +68,7 @@ const message = z.strictObject({
 });
 
 /** Help pages by id: main alone knows the addresses, all compiled in. */
-export const helpIds = ['guide', 'paper', 'report-a-fault', 'licences'] as const;
+export const helpIds = ['guide', 'paper'] as const;
 
 /** What a file dialog is for; decides title and file types. */
 export const purposes = ['model', 'task', 'corpus', 'export', 'data'] as const;

@@ -17,6 +17,19 @@ export const commands = {
   'tools-list': () => import('./commands/tools-list.ts'),
   'tools-check': () => import('./commands/tools-check.ts'),
   'tools-try': () => import('./commands/tools-try.ts'),
+  'window-runs': () => import('./commands/window-runs.ts'),
+  'window-run': () => import('./commands/window-run.ts'),
+  'window-rows': () => import('./commands/window-rows.ts'),
+  'window-trajectories': () => import('./commands/window-trajectories.ts'),
+  'window-trajectory': () => import('./commands/window-trajectory.ts'),
+  'window-annotate': () => import('./commands/window-annotate.ts'),
+  'window-delete': () => import('./commands/window-delete.ts'),
+  'window-prices': () => import('./commands/window-prices.ts'),
+  'window-models': () => import('./commands/window-models.ts'),
+  'window-inspect': () => import('./commands/window-inspect.ts'),
+  'window-tasks': () => import('./commands/window-tasks.ts'),
+  'window-preview': () => import('./commands/window-preview.ts'),
+  'window-estimate': () => import('./commands/window-estimate.ts'),
 };
 
 export type CommandName = keyof typeof commands;

@@ -13,6 +13,7 @@ import { runFolder, type Store } from '../store/open-store.ts';
 import { openAgentOf } from './agents.ts';
 import type { CommandContext } from './command.ts';
 import { corpusOpener } from './corpora.ts';
+import { takePrices } from './price-changes.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -48,6 +49,7 @@ export async function driveRun(
       machine: { engineVersion: version, threads: threadsOf(config.threads), cpu: cpus()[0]?.model ?? 'unknown' },
       clock: () => performance.now(),
       signal: context.signal,
+      takePrices: () => takePrices(runId),
     });
     for await (const event of events) {
       const from = performance.now();

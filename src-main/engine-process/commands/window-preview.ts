@@ -32,7 +32,14 @@ export const command = defineCommand({
       if (!(error instanceof ParetuneError) || error.code !== 'bad-data') throw error;
       const errors = error.message.split('\n').map((line) => line.trim());
       const none = { train: 0, selection: 0, report: 0 };
-      return { name: '', tools: [], hasCorpus: false, counts: none, problems: [], errors: [...errors.slice(1), error.hint] };
+      return {
+        name: '',
+        tools: [],
+        hasCorpus: false,
+        counts: none,
+        problems: [],
+        errors: [...errors.slice(1), error.hint],
+      };
     }
   },
 });

@@ -19,7 +19,9 @@ export const command = defineCommand({
         attempts,
         priceChanges: store.priceChanges(runId),
         // paths here; main makes handles of them before they reach the window
-        artifacts: store.artifacts(runId).map(({ atMs: _at, path, ...artifact }) => ({ ...artifact, path: path as Handle })),
+        artifacts: store
+          .artifacts(runId)
+          .map(({ atMs: _at, path, ...artifact }) => ({ ...artifact, path: path as Handle })),
         statistics: store.statistics(runId),
         ...(readAnnotations(dataFolder)[runId] ?? noAnnotation),
       };

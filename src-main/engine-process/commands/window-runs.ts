@@ -12,8 +12,15 @@ export const command = defineCommand({
   async run(_, { dataFolder }): Promise<CallResult<'runs'>> {
     if (!existsSync(databasePath(dataFolder))) return { runs: [] };
     const annotations = readAnnotations(dataFolder);
-    return withStore(dataFolder, 'read', (store) => ({
-      runs: store.listRuns().map((run) => ({ ...run, ...(annotations[run.runId] ?? noAnnotation) })),
-    }));
+    return withStore(dataFolder, 'read', (store) => {
+      // a run that nobody writes is not running: it was killed
+      const alive = store.writer() !== null;
+      const runs = store.listRuns().map((run) => ({
+        ...run,
+        status: run.status === 'running' && !alive ? ('stopped' as const) : run.status,
+        ...(annotations[run.runId] ?? noAnnotation),
+      }));
+      return { runs };
+    });
   },
 });

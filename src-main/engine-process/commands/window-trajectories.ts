@@ -1,5 +1,5 @@
 /** `window-trajectories`: a page of a run's trajectories. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { calls, type TrajectoryPage } from '../../contract/window-api.ts';
 import { defineCommand } from '../command.ts';
 import { withStore } from '../with-store.ts';

@@ -1,0 +1,228 @@
+/**
+ * What each call of the window does: questions go to the reading engine, work to the computing one, dialogs and settings
+ * are this process's own. Two engine processes, the same program: a view never waits for a run, and a run that dies takes
+ * no view with it.
+ */
+import { statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { ParetuneError } from '../contract/errors.ts';
+import type { Json } from '../contract/records.ts';
+import type { CallName, CallResult, longCalls, Picked, Settings } from '../contract/window-api.ts';
+import type { RunKeeper } from './active-run.ts';
+import { copyData } from './data-folder.ts';
+import type { Deletions } from './deletions.ts';
+import type { Asked, Lane } from './engine-lane.ts';
+import type { FeedSource } from './feed.ts';
+import type { Handles } from './handles.ts';
+import type { CallHandlers } from './relay.ts';
+import { helpPages } from './security.ts';
+import type { SettingsFile } from './settings-file.ts';
+
+type Purpose = 'model' | 'task' | 'corpus' | 'export' | 'data';
+
+/** What the calls need of the system. */
+export type Desktop = {
+  version: string;
+  platform: string;
+  homeFolder: string;
+  dataFolder(): string;
+  /** a path, or null where the user closed the dialog */
+  askFolder(title: string): Promise<string | null>;
+  askFile(title: string, endings: string[]): Promise<string | null>;
+  askSave(title: string, name: string): Promise<string | null>;
+  openExternal(address: string): Promise<void>;
+  showItem(path: string): void;
+  setTheme(theme: Settings['theme']): void;
+};
+
+export type CallContext = {
+  computing: Lane;
+  reading: Lane;
+  runs: RunKeeper;
+  deletions: Deletions;
+  feed: FeedSource;
+  handles: Handles;
+  settings: SettingsFile;
+  desktop: Desktop;
+};
+
+const titles: Record<Purpose, string> = {
+  model: 'Choose the folder of a model',
+  task: 'Choose a task file',
+  corpus: 'Choose a corpus file',
+  export: 'Choose where the exported folder goes',
+  data: 'Choose the folder in which the data folder is to lie',
+};
+const endings: Partial<Record<Purpose, string[]>> = { task: ['jsonl', 'json'], corpus: ['jsonl', 'json', 'txt'] };
+
+type LongCall = (typeof longCalls)[number];
+
+export function callHandlers(context: CallContext): CallHandlers {
+  const { computing, reading, runs, deletions, feed, handles, settings, desktop } = context;
+  const underWay = new Map<string, Set<Asked>>();
+  let dialogOpen = false;
+
+  async function read<N extends CallName>(_name: N, command: string, payload: object): Promise<CallResult<N>> {
+    return (await reading.ask(command, payload as Json).result) as CallResult<N>;
+  }
+
+  /** Work of the computing engine, with progress, that `cancel` can end. */
+  async function work<N extends LongCall>(name: N, command: string, payload: object): Promise<CallResult<N>> {
+    const asked = computing.ask(command, handles.opened(payload) as Json, {
+      onProgress: (progress) => feed.tell({ kind: 'progress', name, progress }),
+    });
+    const all = underWay.get(name) ?? new Set();
+    underWay.set(name, all.add(asked));
+    try {
+      return handles.closed(await asked.result) as CallResult<N>;
+    } finally {
+      all.delete(asked);
+    }
+  }
+
+  /** One dialog at a time: a page cannot bury the user under dialogs. */
+  async function dialog(ask: () => Promise<string | null>): Promise<Picked | null> {
+    if (dialogOpen) throw new ParetuneError('usage', 'A dialog is open already.');
+    dialogOpen = true;
+    try {
+      const path = await ask();
+      return path === null ? null : picked(handles, path);
+    } finally {
+      dialogOpen = false;
+    }
+  }
+
+  const shown = (path: string) => path.split(desktop.homeFolder).join('~');
+
+  return {
+    snapshot: async () => feed.snapshot(),
+
+    async runs() {
+      const { runs: rows } = await read('runs', 'window-runs', {});
+      return handles.closed({ runs: rows.filter(({ runId }) => !deletions.pending(runId)) });
+    },
+    run: async (payload) => handles.closed(await read('run', 'window-run', payload)),
+    evaluations: (payload) => read('evaluations', 'window-rows', { ...payload, kind: 'evaluations' }),
+    steps: (payload) => read('steps', 'window-rows', { ...payload, kind: 'steps' }),
+    checkpoints: (payload) => read('checkpoints', 'window-rows', { ...payload, kind: 'checkpoints' }),
+    notices: (payload) => read('notices', 'window-rows', { ...payload, kind: 'notices' }),
+    trajectories: (payload) => read('trajectories', 'window-trajectories', payload),
+    trajectory: (payload) => read('trajectory', 'window-trajectory', payload),
+    rescore: (payload) => read('rescore', 'rescore', payload),
+    async annotate(payload) {
+      await read('annotate', 'window-annotate', payload);
+      return null;
+    },
+    async deleteRun({ run }) {
+      if (runs.active()?.runId === run && runs.busy()) {
+        throw new ParetuneError('usage', `The run ${run} is active.`, { hint: 'Stop it first.' });
+      }
+      return { undoSeconds: deletions.mark(run) };
+    },
+    async undoDelete({ run }) {
+      deletions.undo(run);
+      return null;
+    },
+
+    tune: (payload) => runs.begin('tune', handles.opened(payload) as Json),
+    resume: (payload) => runs.begin('resume', payload),
+    async pause() {
+      runs.pause();
+      return null;
+    },
+    async stop() {
+      runs.stop();
+      return null;
+    },
+    async setPrices({ prices }) {
+      await runs.setPrices(prices);
+      return null;
+    },
+    async cancel({ name }) {
+      if (name === 'tune' || name === 'resume') runs.stop();
+      for (const asked of underWay.get(name) ?? []) asked.stop();
+      return null;
+    },
+
+    async export({ to, run, checkpoint, ...rest }) {
+      const folder = join(handles.path(to), `${run}-${checkpoint.replace(/[^\w.-]/g, '-')}`);
+      return work('export', 'export', { ...rest, run, checkpoint, to: folder });
+    },
+    eval: (payload) => work('eval', 'eval', payload),
+    chat: (payload) => work('chat', 'chat', payload),
+    tools: () => read('tools', 'tools-list', {}),
+    checkTools: (payload) => work('checkTools', 'tools-check', payload),
+    tryTool: (payload) => work('tryTool', 'tools-try', payload),
+    models: () => read('models', 'window-models', {}),
+    inspectModel: (payload) => read('inspectModel', 'window-inspect', handles.opened(payload)).then(handles.closed),
+    async importModel(payload) {
+      const { name } = await work('importModel', 'import', payload);
+      feed.tell({ kind: 'changed', what: 'models' });
+      return { name };
+    },
+    tasks: () => read('tasks', 'window-tasks', {}),
+    previewTask: (payload) => read('previewTask', 'window-preview', handles.opened(payload)),
+    estimate: (payload) => work('estimate', 'window-estimate', payload),
+    doctor: () => work('doctor', 'doctor', {}),
+
+    async settings() {
+      const { theme, kept } = settings.get();
+      const { version, platform } = desktop;
+      return { theme, kept, version, platform, dataFolder: shown(desktop.dataFolder()) };
+    },
+    async setTheme({ theme }) {
+      settings.set({ theme });
+      desktop.setTheme(theme);
+      return null;
+    },
+    async keep({ name, value }) {
+      settings.keep(name, value);
+      return null;
+    },
+    pickFolder: ({ purpose }) => dialog(() => desktop.askFolder(titles[purpose])),
+    pickFile: ({ purpose }) => dialog(() => desktop.askFile(titles[purpose], endings[purpose] ?? [])),
+    saveFile: ({ name, data }) =>
+      dialog(async () => {
+        const path = await desktop.askSave('Save', name);
+        if (path !== null) writeFileSync(path, data);
+        return path;
+      }),
+    async showInFolder({ handle }) {
+      desktop.showItem(handles.path(handle));
+      return null;
+    },
+    async openHelp({ id }) {
+      await desktop.openExternal(helpPages[id]);
+      return null;
+    },
+    async moveData({ to }) {
+      if (runs.busy()) {
+        throw new ParetuneError('usage', 'A run is active.', { hint: 'Pause or stop it, then move the data.' });
+      }
+      await Promise.all([computing.end(5000), reading.end(5000)]);
+      const folder = await copyData(desktop.dataFolder(), handles.path(to), (progress) =>
+        feed.tell({ kind: 'progress', name: 'moveData', progress }),
+      );
+      settings.set({ dataFolder: folder });
+      for (const what of ['settings', 'runs', 'models'] as const) feed.tell({ kind: 'changed', what });
+      computing.wake();
+      return { dataFolder: shown(folder) };
+    },
+    async restartEngine() {
+      if (runs.busy()) throw new ParetuneError('usage', 'A run is active.', { hint: 'Stop it first.' });
+      await computing.end(2000);
+      feed.tell({ kind: 'engine', engine: { state: 'starting' } });
+      computing.wake();
+      return null;
+    },
+  };
+}
+
+/** A path as the window knows it. Error `not-found` where nothing is there. */
+export function picked(handles: Handles, path: string): Picked {
+  try {
+    return { handle: handles.give(path), name: basename(path), isFolder: statSync(path).isDirectory() };
+  } catch (cause) {
+    throw new ParetuneError('not-found', `There is nothing at ${path}.`, { cause, hint: 'Choose it again.' });
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * `window-estimate`: whether a run fits into memory and how long it takes, before it starts. Memory is counted from the
+ * shapes; time is taken from steps of the same model on this machine, or from a few rollouts made now.
+ */
+import { existsSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { z } from 'zod';
+import { ParetuneError } from '../../contract/errors.ts';
+import { type RunConfig, runConfigSchema } from '../../contract/run-config.ts';
+import type { Estimate } from '../../contract/window-api.ts';
+import type { ModelConfig } from '../../engine/model/model-config.ts';
+import { weightSpecs } from '../../engine/model/weight-specs.ts';
+import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
+import type { Agent } from '../../engine/run/agent.ts';
+import { openEnvironment } from '../../engine/run/environment.ts';
+import { rollOut } from '../../engine/run/evaluate.ts';
+import { elementCount } from '../../engine/runtime/parameters.ts';
+import { databasePath } from '../../store/open-store.ts';
+import { openAgentOf } from '../agents.ts';
+import { type CommandContext, defineCommand } from '../command.ts';
+import { corpusOpener } from '../corpora.ts';
+import { threadsOf } from '../drive-run.ts';
+import { withStore } from '../with-store.ts';
+
+const sampleProblems = 32;
+/** The engine, its runtime and the tools, before any model. */
+const processBytes = 300_000_000;
+
+export const command = defineCommand({
+  payload: z.strictObject({ config: runConfigSchema }),
+  async run({ config }, context): Promise<Estimate> {
+    const agent = openAgentOf(context.dataFolder, config.model);
+    const parts = memoryParts(agent.config, config);
+    const needed = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+    const available = totalmem();
+    const verdict = needed > available ? 'exceeds' : needed > 0.7 * available ? 'tight' : 'fits';
+    const time =
+      verdict === 'exceeds'
+        ? null
+        : ((await fromPastRuns(config, context)) ?? (await fromRollouts(agent, config, context)));
+    return { memory: { needed, available, verdict, parts }, time };
+  },
+});
+
+/** Bytes of what a run keeps, all float32. */
+export function memoryParts(
+  model: ModelConfig,
+  { train, limits, rolloutBatch }: RunConfig,
+): Estimate['memory']['parts'] {
+  const specs = weightSpecs(model);
+  const all = specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const trainable =
+    train.parameters === 'full'
+      ? all
+      : specs
+          .filter(({ name }) => train.lora.targets.some((target) => name.includes(target)))
+          .reduce((sum, { shape }) => sum + train.lora.rank * (shape[0] + (shape[1] ?? 0)), 0);
+  const tokens = Math.min(limits.tokens, model.maxPositions);
+  const perToken = model.layers * (16 * model.hiddenSize + 4 * model.feedForwardSize) + 3 * model.vocabSize;
+  return [
+    { name: 'process', bytes: processBytes },
+    // the policy and the start policy
+    { name: 'weights', bytes: 8 * all },
+    // gradient and two moments
+    { name: 'optimizer', bytes: 12 * trainable },
+    { name: 'rollouts', bytes: 8 * rolloutBatch * tokens * model.layers * model.kvHeads * model.headDim },
+    { name: 'activations', bytes: 4 * train.microBatchTokens * perToken },
+  ];
+}
+
+/** The steps of the last run of the same model and tasks, scaled by the rollouts of a step. */
+async function fromPastRuns(config: RunConfig, { dataFolder }: CommandContext): Promise<Estimate['time']> {
+  if (!existsSync(databasePath(dataFolder))) return null;
+  return withStore(dataFolder, 'read', (store) => {
+    const same = store
+      .listRuns()
+      .filter(({ model, tasks }) => model === config.model && JSON.stringify(tasks) === JSON.stringify(config.tasks));
+    for (const { runId } of same) {
+      const steps = store.steps(runId).slice(-20);
+      if (steps.length < 3) continue;
+      const past = store.getRun(runId).config;
+      const seconds = steps.reduce((sum, { metrics }) => sum + metrics.stepMs, 0) / 1000 / steps.length;
+      const secondsPerRollout = seconds / (past.problemsPerStep * past.groupSize);
+      return timeOf(config, secondsPerRollout, secondsPerRollout / 2, `the last ${steps.length} steps of ${runId}`);
+    }
+    return null;
+  });
+}
+
+/** A few rollouts now; the update is taken to cost as much as they do. */
+async function fromRollouts(agent: Agent, config: RunConfig, context: CommandContext): Promise<Estimate['time']> {
+  context.progress({ label: 'measuring', done: 0, total: 0 });
+  const environment = await openEnvironment(agent, config, corpusOpener(context));
+  const maxTokens = Math.min(config.limits.tokens, agent.config.maxPositions);
+  const engine = new DecodeEngine(agent.newPolicy(null, config.seed), {
+    threads: threadsOf(config.threads),
+    maxTokens,
+  });
+  try {
+    const problems = environment.problems('train', sampleProblems, config.seed).slice(0, sampleProblems);
+    const settings = {
+      limits: config.limits,
+      batch: config.rolloutBatch,
+      seed: config.seed,
+      step: 0,
+      sampling: 'sampled',
+      temperature: 1,
+      prices: {},
+      weightsVersion: 0,
+      clock: () => performance.now(),
+      signal: context.signal,
+    } as const;
+    // the first use opens sessions and interpreters
+    await rollOut(environment, engine, problems.slice(0, 2), settings);
+    const from = performance.now();
+    await rollOut(environment, engine, problems, settings);
+    if (context.signal.aborted) throw new ParetuneError('interrupted', 'Stopped before it was measured.');
+    const perRollout = (performance.now() - from) / 1000 / problems.length;
+    return timeOf(config, 2 * perRollout, perRollout, `${problems.length} rollouts made now`);
+  } finally {
+    await engine.dispose();
+    await environment.close();
+  }
+}
+
+/** Steps and evaluations; the report split is measured twice. */
+function timeOf(config: RunConfig, perTrained: number, perMeasured: number, basis: string): Estimate['time'] {
+  const { steps, problemsPerStep, groupSize, evaluation, selectionProblems, reportProblems, tasks } = config;
+  const secondsPerStep = perTrained * problemsPerStep * groupSize;
+  const samplings = evaluation.greedy ? 2 : 1;
+  const evaluations = 1 + Math.ceil(steps / evaluation.everySteps);
+  const measured = samplings * tasks.length * (evaluations * selectionProblems + 2 * reportProblems);
+  return { secondsPerStep, seconds: steps * secondsPerStep + measured * perMeasured, basis };
+}
