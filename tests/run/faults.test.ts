@@ -64,7 +64,7 @@ test('a loss that overflows in the second of two updates takes the first one bac
   // a rate at which the first update throws the weights so far that the second finds no numbers
   const metrics = await updatePolicy({ config, trainer, start: before }, scored, 1e30);
   assert.ok(!Number.isFinite(metrics.loss) || !Number.isFinite(metrics.gradNorm), 'the second update failed');
-  assert.deepEqual(policy.base.flat, before.base.flat);
+  assert.ok(policy.base.flat.every((value, i) => value === before.base.flat[i]));
   assert.equal(trainer.optimizer.updates, 0);
   assert.ok(trainer.optimizer.m.every((value) => value === 0));
 });
