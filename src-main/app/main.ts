@@ -41,7 +41,8 @@ const quitWaitMs = 30_000;
 
 // before anything else: a second start shows the window of the first
 if (!app.requestSingleInstanceLock()) app.exit(0);
-app.enableSandbox();
+// root has no sandbox: containers and continuous integration start with this switch, and it must mean what it says
+if (!app.commandLine.hasSwitch('no-sandbox')) app.enableSandbox();
 app.setAppUserModelId('org.paretune.app');
 protocol.registerSchemesAsPrivileged(schemes);
 for (const [name, value] of switches) app.commandLine.appendSwitch(name, value);
