@@ -145,11 +145,16 @@ function openWindow(): void {
   window = opened;
   if (saved?.maximized) opened.maximize();
   opened.once('ready-to-show', () => opened.show());
-  opened.on('close', () => settings.set({ window: { ...opened.getNormalBounds(), maximized: opened.isMaximized() } }));
+  opened.on('close', rememberPlace);
   opened.on('closed', () => {
     window = null;
   });
   void opened.loadURL(`${origin}/index.html`);
+}
+
+function rememberPlace(): void {
+  if (window === null) return;
+  settings.set({ window: { ...window.getNormalBounds(), maximized: window.isMaximized() } });
 }
 
 function showWindow(): void {
@@ -174,6 +179,7 @@ app.on('before-quit', (event) => {
   if (ending) return;
   ending = true;
   event.preventDefault();
+  rememberPlace();
   runs.stop();
   void (async () => {
     // a run finishes its step and saves first; then what was deleted goes for good
