@@ -192,3 +192,21 @@ test('the scan sees what it should: imports, re-exports, dynamic imports and wor
   assert.match(complaint({ file: 'cli/main.ts', folder: 'cli', specifier: 'better-sqlite3' }) ?? '', /better-sqlite3/);
   assert.match(complaint({ file: 'contract/x.ts', folder: 'contract', specifier: 'node:fs' }) ?? '', /pure/);
 });
+
+test('the window knows only itself, the contract and packages of the page: no Node, no Electron, no engine', () => {
+  const packages = ['svelte', 'bits-ui', 'uplot', ...packagesForAll];
+  const built = 'src-renderer/vite.config.ts'; // runs in the build, not in the page
+  const files = globSync('src-renderer/**/*.{ts,svelte}', { cwd: root })
+    .map((file) => file.replaceAll('\\', '/'))
+    .filter((file) => file !== built);
+  const wrong: string[] = [];
+  for (const file of files) {
+    for (const { specifier } of importsOf(posix.join('..', file))) {
+      const target = specifier.startsWith('.') ? posix.join(posix.dirname(file), specifier) : specifier;
+      const own = target.startsWith('src-renderer/') || target.startsWith('src-main/contract/');
+      if (!own && !packages.includes(packageOf(specifier))) wrong.push(`${file} imports ${specifier}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+  assert.ok(files.length > 0, 'there is a window');
+});
