@@ -1,0 +1,245 @@
+/**
+ * The whole story in a real browser on the real engine: first start, a run of six steps, the frontier as it moves, a
+ * trajectory, a price, a second run, the comparison, the export, the engine's death. `npm run test:browser`; screenshots
+ * go to test-results/browser.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { buildWindow, chromiumPath, launch, violations } from './open-window.ts';
+import { type Served, serve } from './serve.ts';
+
+const executable = chromiumPath();
+const skip = executable === null && 'no Chromium: install one or set PARETUNE_CHROMIUM';
+const shots = resolve(import.meta.dirname, '../../test-results/browser');
+
+describe('the story', { skip, timeout: 600_000 }, () => {
+  let folder: string;
+  let served: Served;
+  let browser: Browser;
+  let page: Page;
+  const faults: string[] = [];
+  const run = (name: string) => page.getByRole('button', { name, exact: true });
+  const points = () => page.locator('svg .point').count();
+  const until = async (done: () => Promise<boolean>, what: string, seconds = 120) => {
+    const end = performance.now() + seconds * 1000;
+    while (!(await done())) {
+      if (performance.now() > end) assert.fail(`not within ${seconds} s: ${what}`);
+      await page.waitForTimeout(200);
+    }
+  };
+  /** both themes: a picture, and nothing that axe finds */
+  const look = async (name: string) => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.waitForTimeout(100);
+      await page.screenshot({ path: join(shots, `${name}-${colorScheme}.png`), fullPage: true });
+      assert.deepEqual(await violations(page), [], `${name}, ${colorScheme}`);
+    }
+    await page.emulateMedia({ colorScheme: 'light' });
+  };
+  const start = async (name: string) => {
+    const set = (label: string, value: string) => page.getByLabel(label, { exact: true }).fill(value);
+    await set('Name (empty: one is made)', name);
+    await set('Steps', '6');
+    await set('Problems a step', '8');
+    await set('Measure every … steps', '2');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+  };
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'paretune-window-'));
+    mkdirSync(shots, { recursive: true });
+    await buildWindow(join(folder, 'renderer'));
+    mkdirSync(join(folder, 'data'));
+    mkdirSync(join(folder, 'out'));
+    served = await serve(join(folder, 'data'), join(folder, 'renderer'));
+    browser = await launch(executable!);
+    page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' });
+    page.on('pageerror', (error) => faults.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+    page.on('request', (request) => request.url().startsWith(served.address) || faults.push(request.url()));
+    await page.goto(served.address);
+  });
+  after(async () => {
+    await browser?.close();
+    await served?.close();
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  });
+
+  test('the first start offers one button that names the starter agent', async () => {
+    await page.getByRole('button', { name: /^Tune the starter agent/ }).waitFor({ timeout: 30_000 });
+    await look('first-start');
+  });
+
+  test('a form says what is wrong at the field, undoes, and starts a run', async () => {
+    await page.getByRole('button', { name: 'Other settings' }).click();
+    await page.getByLabel('Steps', { exact: true }).fill('0');
+    assert.equal(await page.getByLabel('Steps', { exact: true }).getAttribute('aria-invalid'), 'true');
+    assert.ok(await page.getByRole('button', { name: 'Start', exact: true }).isDisabled());
+    await page.getByRole('button', { name: 'Undo' }).click();
+    assert.equal(await page.getByLabel('Steps', { exact: true }).inputValue(), '60');
+    await page.getByText('memory', { exact: false }).first().waitFor({ timeout: 60_000 });
+    await look('new-run');
+    await start('first');
+  });
+
+  test('the frontier grows while the run goes on', async () => {
+    await until(async () => (await points()) >= 1, 'the start policy as a point');
+    await until(async () => (await points()) >= 3, 'points of later steps');
+    await page.getByText('finished', { exact: true }).waitFor({ timeout: 120_000 });
+    assert.ok((await points()) >= 4);
+    await look('home');
+  });
+
+  test('points are reached by keyboard, and [ steps back', async () => {
+    await page.keyboard.press('[');
+    assert.equal(await points(), 3);
+    await page.keyboard.press(']');
+    assert.equal(await points(), 4);
+    await page.locator('svg .point[tabindex="0"]').focus();
+    await page.keyboard.press('Home');
+    assert.match(await page.locator('svg .point:focus').getAttribute('aria-label').then(String), /^step 0/);
+    await page.keyboard.press('End');
+  });
+
+  test('a trajectory is found, opened and walked through by keyboard alone', async () => {
+    await page.getByRole('listbox', { name: 'Trajectories' }).focus();
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    const sheet = page.getByRole('dialog', { name: 'Trajectory' });
+    await sheet.getByText('Conversation as sampled').waitFor();
+    await sheet.getByRole('application').focus();
+    await page.keyboard.press('ArrowRight');
+    await sheet.getByText(/log-prob -?\d/).waitFor();
+    await look('trajectory');
+    await page.keyboard.press('Escape');
+    await sheet.waitFor({ state: 'hidden' });
+    await page.keyboard.press('/');
+    await page.keyboard.type('zzzz');
+    await page.getByText('No trajectory passes these filters.').waitFor();
+    await page.getByRole('button', { name: 'Clear filters' }).click();
+    await page.locator('[role=listbox] [role=option]').first().waitFor();
+  });
+
+  test('another price moves the logged points at once', async () => {
+    await page.getByLabel('Price of one call of python').fill('3');
+    await page.locator('svg .ghost').first().waitFor({ timeout: 30_000 });
+    await page.getByText(/At these prices the knee (stays|moves)/).waitFor();
+    await look('prices');
+  });
+
+  test('a second run at these prices is compared with the first', async () => {
+    await page.getByRole('button', { name: 'New run at these prices' }).click();
+    assert.equal(await page.getByLabel('python', { exact: true }).last().inputValue(), '3');
+    await start('second');
+    await page.getByRole('heading', { name: 'second' }).waitFor();
+    await page.getByText('finished', { exact: true }).waitFor({ timeout: 120_000 });
+    await page.keyboard.press('Control+5');
+    await page.getByText('Difference of settings').waitFor();
+    assert.ok(await page.getByRole('rowheader', { name: 'prices.python' }).isVisible());
+    await page.getByText('their costs are not the same quantity', { exact: false }).waitFor();
+    await look('compare');
+    served.answers.save = join(folder, 'out');
+    await page.getByRole('button', { name: 'Frontiers: SVG' }).click();
+    await page.getByText('Saved', { exact: false }).waitFor();
+    assert.match(readFileSync(join(folder, 'out', 'Frontiers.svg'), 'utf8'), /^<svg[\s\S]*<path/);
+  });
+
+  test('the chosen point is exported with its card', async () => {
+    await page.keyboard.press('Control+k');
+    await page.keyboard.type('open run first');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'first' }).waitFor();
+    await page.locator('svg .point').first().waitFor();
+    await page.keyboard.press('e');
+    served.answers.folder = join(folder, 'out');
+    await page.getByRole('button', { name: 'Choose a folder…' }).click();
+    await look('export');
+    await page.getByRole('button', { name: 'Export', exact: true }).click();
+    await page.getByText('The card in the folder holds these numbers', { exact: false }).waitFor({ timeout: 180_000 });
+    const made = readdirSync(join(folder, 'out')).find((name) => name.startsWith('first-'));
+    assert.ok(made && existsSync(join(folder, 'out', made)));
+    assert.ok(
+      readdirSync(join(folder, 'out', made), { recursive: true }).some((file) => String(file).endsWith('.onnx')),
+    );
+    await page.keyboard.press('Escape');
+  });
+
+  test('before and after answer the same message', async () => {
+    await page.getByRole('button', { name: 'Chat', exact: true }).click();
+    await page.getByLabel('Message').fill('7+8');
+    await page.keyboard.press('Enter');
+    await until(async () => (await page.getByText(/cost [\d.]+, \d+ tokens/).count()) === 2, 'both answers', 60);
+    await look('chat');
+    await page.keyboard.press('Escape');
+  });
+
+  test('every other view is whole in light and dark', async () => {
+    for (const [key, name] of [
+      ['2', 'Models'],
+      ['3', 'Tasks'],
+      ['4', 'Tools'],
+      ['6', 'Device'],
+    ]) {
+      await page.keyboard.press(`Control+${key}`);
+      await page.getByRole('heading', { name, exact: true }).waitFor();
+      await until(
+        async () => (await page.getByRole('status', { name: 'Loading' }).count()) === 0,
+        `${name} is read`,
+        60,
+      );
+      await look(name.toLowerCase());
+    }
+    await page.keyboard.press('?');
+    await look('shortcuts');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+k');
+    await look('palette');
+    await page.keyboard.press('Escape');
+  });
+
+  test('at 200 % nothing is cut off and axe is content', async () => {
+    await page.setViewportSize({ width: 640, height: 450 });
+    await page.keyboard.press('Control+1');
+    await look('home-200');
+    const wider = await page.evaluate<boolean>('document.documentElement.scrollWidth > innerWidth');
+    assert.equal(wider, false);
+    await page.setViewportSize({ width: 1280, height: 900 });
+  });
+
+  test('a deleted run can be brought back', async () => {
+    await page.getByRole('button', { name: '‹ All runs' }).click();
+    await look('runs');
+    await page.getByRole('button', { name: 'Delete second' }).click();
+    await run('second').waitFor({ state: 'hidden' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await run('second').waitFor();
+  });
+
+  test('the death of the engine is a state, and the run goes on from its last step', async () => {
+    await page.keyboard.press('Control+n');
+    await page.getByRole('button', { name: 'Defaults' }).click();
+    await page.getByLabel('Name (empty: one is made)').fill('third');
+    await page.getByLabel('Measure every … steps', { exact: true }).fill('2');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await until(async () => (await points()) >= 3, 'a run with a checkpoint');
+    served.killEngine();
+    await page.getByText('The engine has ended.', { exact: false }).waitFor({ timeout: 20_000 });
+    await look('engine-gone');
+    await page.getByRole('button', { name: /^Resume from step \d+: third/ }).click();
+    await page.getByText('running', { exact: true }).waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByText('paused', { exact: true }).waitFor({ timeout: 60_000 });
+    await look('paused');
+    await page.getByRole('button', { name: 'Stop' }).click();
+  });
+
+  test('nothing was asked of another host, nothing broke the security policy, no script failed', async () => {
+    assert.deepEqual(await page.evaluate('window.violations'), []);
+    assert.deepEqual(faults, []);
+  });
+});
