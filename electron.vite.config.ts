@@ -39,9 +39,12 @@ export default defineConfig({
   preload: commonJs('preload'),
   renderer: renderer && {
     ...renderer,
+    root: page ?? resolve(root, 'src-renderer'),
     build: {
       ...renderer.build,
       outDir: resolve(root, 'dist/renderer'),
+      // Chromium 108, for the same reason
+      target: 'chrome108',
       rolldownOptions: { input: resolve(page ?? resolve(root, 'src-renderer'), 'index.html') },
     },
   },
