@@ -11,8 +11,8 @@ import type { Asked, Lane } from './engine-lane.ts';
 import type { News } from './feed.ts';
 
 export type RunKeeper = {
-  /** Begins or goes on; answers when the run has started, rejects when it cannot. */
-  begin(command: 'tune' | 'resume', payload: Json): Promise<{ runId: string }>;
+  /** Begins or goes on (`plannedSteps` of the run as stored); answers when it has started, rejects when it cannot. */
+  begin(command: 'tune' | 'resume', payload: Json, plannedSteps?: number): Promise<{ runId: string }>;
   pause(): void;
   stop(): void;
   setPrices(prices: Record<string, number>): Promise<void>;
@@ -61,7 +61,7 @@ export function runKeeper({ lane, tell, onEvent, onChange }: RunKeeperOptions): 
   }
 
   return {
-    begin(command, payload) {
+    begin(command, payload, plannedSteps = 0) {
       if (asked !== null) {
         return Promise.reject(
           new ParetuneError('usage', `The run ${active?.runId ?? ''} is active: one at a time.`, {
@@ -70,7 +70,7 @@ export function runKeeper({ lane, tell, onEvent, onChange }: RunKeeperOptions): 
         );
       }
       checkpoint = null;
-      become({ runId: '', phase: 'starting', step: 0, plannedSteps: 0 });
+      become({ runId: '', phase: 'starting', step: 0, plannedSteps });
       return new Promise((resolve, reject) => {
         const mine = lane.ask(command, payload, {
           onProgress: (progress) => tell({ kind: 'progress', name: command, progress }),
@@ -78,8 +78,8 @@ export function runKeeper({ lane, tell, onEvent, onChange }: RunKeeperOptions): 
             if (active?.phase === 'starting' || (active !== null && active.runId === '')) {
               const phase = active.phase === 'starting' ? 'running' : active.phase;
               const step = event.kind === 'resumed' ? event.fromStep : 0;
-              const plannedSteps = event.kind === 'started' ? event.config.steps : active.plannedSteps;
-              become({ runId: event.runId, phase, step, plannedSteps });
+              const planned = event.kind === 'started' ? event.config.steps : active.plannedSteps;
+              become({ runId: event.runId, phase, step, plannedSteps: planned });
               tell({ kind: 'changed', what: 'runs' });
               resolve({ runId: event.runId });
             }

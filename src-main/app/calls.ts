@@ -125,7 +125,10 @@ export function callHandlers(context: CallContext): CallHandlers {
     },
 
     tune: (payload) => runs.begin('tune', handles.opened(payload) as Json),
-    resume: (payload) => runs.begin('resume', payload),
+    async resume({ run }) {
+      const { summary } = await read('run', 'window-run', { run });
+      return runs.begin('resume', { run }, summary.plannedSteps);
+    },
     async pause() {
       runs.pause();
       return null;
