@@ -16,7 +16,7 @@ const executable = chromiumPath();
 const skip = executable === null && 'no Chromium: install one or set PARETUNE_CHROMIUM';
 const shots = resolve(import.meta.dirname, '../../test-results/browser');
 
-describe('the story', { skip, timeout: 600_000 }, () => {
+describe('the story', { skip, timeout: 1_200_000 }, () => {
   let folder: string;
   let served: Served;
   let browser: Browser;
@@ -47,6 +47,8 @@ describe('the story', { skip, timeout: 600_000 }, () => {
     await set('Steps', '6');
     await set('Problems a step', '8');
     await set('Measure every … steps', '2');
+    await set('Held-out problems to choose by', '64');
+    await set('Held-out problems to report on', '32');
     await page.getByRole('button', { name: 'Start', exact: true }).click();
   };
 
@@ -62,6 +64,7 @@ describe('the story', { skip, timeout: 600_000 }, () => {
     page.on('pageerror', (error) => faults.push(error.message));
     page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
     page.on('request', (request) => request.url().startsWith(served.address) || faults.push(request.url()));
+    page.setDefaultTimeout(120_000); // a busy machine starts an engine in half a minute
     await page.goto(served.address);
   });
   after(async () => {
@@ -71,7 +74,7 @@ describe('the story', { skip, timeout: 600_000 }, () => {
   });
 
   test('the first start offers one button that names the starter agent', async () => {
-    await page.getByRole('button', { name: /^Tune the starter agent/ }).waitFor({ timeout: 30_000 });
+    await page.getByRole('button', { name: /^Tune the starter agent/ }).waitFor({ timeout: 120_000 });
     await look('first-start');
   });
 
@@ -127,7 +130,7 @@ describe('the story', { skip, timeout: 600_000 }, () => {
 
   test('another price moves the logged points at once', async () => {
     await page.getByLabel('Price of one call of python').fill('3');
-    await page.locator('svg .ghost').first().waitFor({ timeout: 30_000 });
+    await page.locator('svg .ghost').first().waitFor({ timeout: 120_000 });
     await page.getByText(/At these prices the knee (stays|moves)/).waitFor();
     await look('prices');
   });
@@ -225,6 +228,8 @@ describe('the story', { skip, timeout: 600_000 }, () => {
     await page.getByRole('button', { name: 'Defaults' }).click();
     await page.getByLabel('Name (empty: one is made)').fill('third');
     await page.getByLabel('Measure every … steps', { exact: true }).fill('2');
+    await page.getByLabel('Held-out problems to choose by', { exact: true }).fill('64');
+    await page.getByLabel('Held-out problems to report on', { exact: true }).fill('32');
     await page.getByRole('button', { name: 'Start', exact: true }).click();
     await until(async () => (await points()) >= 3, 'a run with a checkpoint');
     served.killEngine();
