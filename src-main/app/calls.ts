@@ -66,9 +66,14 @@ export function callHandlers(context: CallContext): CallHandlers {
     return (await reading.ask(command, payload as Json).result) as CallResult<N>;
   }
 
-  /** Work of the computing engine, with progress, that `cancel` can end. */
-  async function work<N extends LongCall>(name: N, command: string, payload: object): Promise<CallResult<N>> {
-    const asked = computing.ask(command, handles.opened(payload) as Json, {
+  /** Work with progress, that `cancel` can end. */
+  async function work<N extends LongCall>(
+    name: N,
+    command: string,
+    payload: object,
+    lane = computing,
+  ): Promise<CallResult<N>> {
+    const asked = lane.ask(command, handles.opened(payload) as Json, {
       onProgress: (progress) => feed.tell({ kind: 'progress', name, progress }),
     });
     const all = underWay.get(name) ?? new Set();
@@ -108,7 +113,7 @@ export function callHandlers(context: CallContext): CallHandlers {
     notices: (payload) => read('notices', 'window-rows', { ...payload, kind: 'notices' }),
     trajectories: (payload) => read('trajectories', 'window-trajectories', payload),
     trajectory: (payload) => read('trajectory', 'window-trajectory', payload),
-    rescore: (payload) => read('rescore', 'rescore', payload),
+    rescore: (payload) => work('rescore', 'rescore', payload, reading),
     async annotate(payload) {
       await read('annotate', 'window-annotate', payload);
       return null;
@@ -164,7 +169,7 @@ export function callHandlers(context: CallContext): CallHandlers {
       return { name };
     },
     tasks: () => read('tasks', 'window-tasks', {}),
-    previewTask: (payload) => read('previewTask', 'window-preview', handles.opened(payload)),
+    previewTask: (payload) => work('previewTask', 'window-preview', payload, reading),
     estimate: (payload) => work('estimate', 'window-estimate', payload),
     doctor: () => work('doctor', 'doctor', {}),
 
