@@ -77,7 +77,7 @@ export const words = {
     pause: 'Pause',
     resume: 'Resume',
     stop: 'Stop',
-    ended: (reason: string) => reason,
+    cut: 'interrupted',
     opening: 'Opening the model, tasks and tools',
   },
   frontier: {

@@ -14,7 +14,7 @@ test('every import is the contract, the window itself or a package that it may u
   assert.ok(files.length > 40);
   for (const file of files) {
     const text = readFileSync(join(root, file), 'utf8');
-    for (const [, specifier] of text.matchAll(/^\s*(?:import|export)\b[^'"`;]*?['"]([^'"]+)['"]/gm)) {
+    for (const [, specifier] of text.matchAll(/^\s*import\s*(?:[^'"`;]*?\bfrom\s*)?['"]([^'"]+)['"]/gm)) {
       const target = relative(root, resolve(root, dirname(file), specifier)).replaceAll('\\', '/');
       const allowed = specifier.startsWith('.')
         ? target.startsWith('src-renderer/') || target.startsWith('src-main/contract/')
