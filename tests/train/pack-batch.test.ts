@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { causalMask, packBatch, type TrainRow, tokenWeights } from '../../src-main/engine/train/pack-batch.ts';
+import { causalMask } from '../../src-main/engine/model/causal-mask.ts';
+import { packBatch, type TrainRow, tokenWeights } from '../../src-main/engine/train/pack-batch.ts';
 
 const row = fc
   .record({

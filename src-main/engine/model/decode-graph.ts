@@ -37,9 +37,7 @@ import {
   headLogits,
   makeDecoder,
 } from './decoder.ts';
-
-/** Added to the scores of what a token must not see. */
-export const HIDDEN = -1e9;
+import { HIDDEN } from './causal-mask.ts';
 
 export type DecodeOptions = DecoderOptions & {
   /** `sampled` draws by inverse CDF, `greedy` takes the largest logit */

@@ -28,7 +28,7 @@ import {
   headLogits,
   makeDecoder,
 } from './decoder.ts';
-import { HIDDEN } from './decode-graph.ts';
+import { HIDDEN } from './causal-mask.ts';
 
 /**
  * Inputs: input_ids int64 [B, S], attention_mask int64 [B, P + S] (1 where a token counts), past_key_values.L.key / .value

@@ -129,7 +129,10 @@ type Context = {
   settings: RolloutSettings;
 };
 
-/** How many of the next requests are let in: all that fit, once a quarter of the batch is free (or nothing runs). */
+/**
+ * How many of the next requests are let in: all that fit, unless they would fill less than a quarter of the free rows
+ * while more are to come and others run.
+ */
 function admit(requests: readonly RolloutRequest[], next: number, free: number, idle: boolean): number {
   let count = 0;
   let room = free;

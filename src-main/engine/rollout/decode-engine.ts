@@ -3,7 +3,8 @@
  * tools. Weights are read in place on every run, so an update of the policy is seen at once; frozen base weights may be
  * kept prepacked inside the session instead (faster below 32 rows, their size once more in memory).
  */
-import { buildDecodeGraph, cacheKey, cacheValue, HIDDEN, newKey, newValue } from '../model/decode-graph.ts';
+import { causalMask } from '../model/causal-mask.ts';
+import { buildDecodeGraph, cacheKey, cacheValue, newKey, newValue } from '../model/decode-graph.ts';
 import { decoderOptions, type Policy, policyFeeds } from '../runtime/policy.ts';
 import { createSession, type Session, type Tensor } from '../runtime/session.ts';
 import { KvCache } from './kv-cache.ts';
@@ -136,9 +137,7 @@ export class DecodeEngine {
   #causalMask(S: number): Tensor {
     const known = this.#causal.get(S);
     if (known) return known;
-    const data = new Float32Array(S * S);
-    for (let s = 0; s < S; s++) data.fill(HIDDEN, s * S + s + 1, (s + 1) * S);
-    const mask: Tensor = { dtype: 'float32', shape: [S, S], data };
+    const mask: Tensor = { dtype: 'float32', shape: [S, S], data: causalMask(S) };
     this.#causal.set(S, mask);
     return mask;
   }

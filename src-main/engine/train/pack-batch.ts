@@ -2,7 +2,7 @@
  * Trajectories as micro-batches of arrays: sorted by length, right-padded, cut so that rows x padded length stays within a
  * budget. The weight of every token in the whole batch's loss is fixed here, so any cut gives the same gradient.
  */
-import { HIDDEN } from '../model/decode-graph.ts';
+import { causalMask } from '../model/causal-mask.ts';
 import type { Tensor } from '../runtime/session.ts';
 
 /** One sequence to learn from. `trained` are the indices of its tokens that count (each predicted from the one before). */
@@ -103,11 +103,4 @@ function packRows(rows: readonly TrainRow[], indices: number[], weights: readonl
       sequenceZeros: float(new Float32Array(B), [B, 1]),
     },
   };
-}
-
-/** [T, T]: 0 on and below the diagonal, hidden above. */
-export function causalMask(T: number): Float32Array {
-  const mask = new Float32Array(T * T);
-  for (let t = 0; t < T; t++) mask.fill(HIDDEN, t * T + t + 1, (t + 1) * T);
-  return mask;
 }
