@@ -28,11 +28,14 @@ export type FileSystem = Pick<
 /** At most this much goes to one write call: larger ones fail on some systems. */
 const chunkBytes = 2 ** 28;
 
+/** A file's content whole, or piece by piece, so that what is larger than memory can be written. */
+export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+
 /**
  * Puts `content` at `path`, durably: after a crash the file is the old one or the new one, never a part. Error: `disk`;
  * the old file is then untouched.
  */
-export function writeFileAtomic(path: string, content: string | Uint8Array, files: FileSystem = fs): void {
+export function writeFileAtomic(path: string, content: FileContent, files: FileSystem = fs): void {
   const temporary = join(dirname(path), `.${basename(path)}.part-${pid}`);
   explainDiskFailures(path, () => {
     try {
@@ -48,12 +51,14 @@ export function writeFileAtomic(path: string, content: string | Uint8Array, file
 }
 
 /** Writes a file that must not exist yet and flushes it. Throws what Node throws. */
-export function writeFileDurable(path: string, content: string | Uint8Array, files: FileSystem = fs): void {
-  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content;
+export function writeFileDurable(path: string, content: FileContent, files: FileSystem = fs): void {
+  const whole = typeof content === 'string' ? new TextEncoder().encode(content) : content;
   const file = files.openSync(path, 'wx');
   try {
-    for (let done = 0; done < bytes.length; ) {
-      done += files.writeSync(file, bytes, done, Math.min(bytes.length - done, chunkBytes));
+    for (const bytes of whole instanceof Uint8Array ? [whole] : whole) {
+      for (let done = 0; done < bytes.length; ) {
+        done += files.writeSync(file, bytes, done, Math.min(bytes.length - done, chunkBytes));
+      }
     }
     files.fsyncSync(file);
   } finally {
@@ -149,6 +154,7 @@ const hints: Record<string, string> = {
   EIO: broken,
   ENODEV: broken,
   ENOENT: 'The folder is gone: was it moved or deleted?',
+  EISDIR: 'A folder of that name stands there: choose another name.',
   ENOTDIR: 'A part of that path is a file, not a folder: choose another folder.',
 };
 

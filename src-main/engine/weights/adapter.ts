@@ -7,16 +7,11 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
+import { writeFileAtomic } from '../base/atomic-file.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { weightSpecs } from '../model/weight-specs.ts';
 import { fileInFolder, readJson, someNames } from './folder-files.ts';
-import {
-  type FloatTensor,
-  openSafetensors,
-  readFloatTensor,
-  writeFileAtomically,
-  writeSafetensors,
-} from './safetensors.ts';
+import { type FloatTensor, openSafetensors, readFloatTensor, writeSafetensors } from './safetensors.ts';
 
 export type Adapter = {
   rank: number;
@@ -126,8 +121,7 @@ export function writeAdapter(folder: string, adapter: Adapter, base: string): vo
     use_dora: false,
     use_rslora: false,
   };
-  const text = new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`);
-  writeFileAtomically(join(folder, 'adapter_config.json'), () => [text]);
+  writeFileAtomic(join(folder, 'adapter_config.json'), `${JSON.stringify(json, null, 2)}\n`);
   const tensors = new Map([...adapter.tensors].map(([name, tensor]) => [PREFIX + name, tensor]));
   writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors);
 }

@@ -7,10 +7,11 @@
  * at most 100 MB that starts with `{`, no duplicate keys, offsets that start at 0, leave no gap, do not overlap and end
  * at the end of the file, sizes that follow from type and shape without overflow, also for tensors without elements.
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import { assert } from '../base/assert.ts';
+import { writeFileAtomic } from '../base/atomic-file.ts';
 import { bfloatsToFloats, floatsToHalves, halvesToFloats } from './half.ts';
 import { parseStrictJson } from './strict-json.ts';
 
@@ -162,7 +163,7 @@ export function writeSafetensors(
   json.copy(padded);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
-  writeFileAtomically(path, function* () {
+  function* parts() {
     yield length;
     yield padded;
     for (const name of names) {
@@ -170,31 +171,8 @@ export function writeSafetensors(
       const values = type === 'F32' ? data : floatsToHalves(data);
       yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
     }
-  });
-}
-
-/** Writes the parts to a file that appears whole or not at all. Throws `disk`. */
-export function writeFileAtomically(path: string, parts: () => Iterable<Uint8Array>): void {
-  const temporary = `${path}.part-${process.pid}`;
-  let handle: number | null = null;
-  try {
-    handle = openSync(temporary, 'w');
-    for (const part of parts()) {
-      for (let done = 0; done < part.length; ) done += writeSync(handle, part, done, part.length - done);
-    }
-    fsyncSync(handle);
-    closeSync(handle);
-    handle = null;
-    renameSync(temporary, path);
-  } catch (error) {
-    if (handle !== null) closeSync(handle);
-    rmSync(temporary, { force: true });
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    throw new ParetuneError('disk', `${path} could not be written: ${(error as Error).message}.`, {
-      hint: 'Check the free space and the permissions of the folder.',
-      cause: error,
-    });
   }
+  writeFileAtomic(path, parts());
 }
 
 function openForReading(path: string): number {
