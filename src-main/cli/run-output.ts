@@ -1,5 +1,6 @@
 /** What the commands about runs print for people: the before-and-after table, the frontier, what to try next. */
-import type { RunSummary, SummaryPoint } from '../engine-process/run-summary.ts';
+import type { SummaryPoint } from '../contract/window-records.ts';
+import type { RunSummary } from '../engine-process/run-summary.ts';
 import type { FrontierChart } from './frontier-chart.ts';
 import { frontierPlot } from './frontier-plot.ts';
 import { change, cost, percentWithInterval, table } from './table.ts';

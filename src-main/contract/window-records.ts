@@ -1,5 +1,5 @@
 /**
- * What the window is answered: plain records, the same that the engine's commands make (a test holds the two together).
+ * What the window, and the command line, are answered: plain records that the store's readers and the engine's commands make.
  * Not here: the calls themselves and the feed, which are window-api.ts. No record holds a path: a file or folder is a
  * handle, `handle:ID/NAME`, that main maps to a path; what stands after the slash is for people to read.
  */
@@ -13,8 +13,8 @@ export type Handle = `handle:${string}`;
 /** What a dialog or a drop answers. */
 export type Picked = { handle: Handle; name: string; isFolder: boolean };
 
-/** A row of the runs table. */
-export type RunRow = {
+/** A run in a list. */
+export type RunListing = {
   runId: string;
   status: RunStatus;
   /** why it ended; empty while it runs */
@@ -27,10 +27,10 @@ export type RunRow = {
   method: string;
   model: string;
   tasks: string[];
-  /** the user's own words */
-  tags: string[];
-  note: string;
 };
+
+/** A row of the runs table, with the user's own words. */
+export type RunRow = RunListing & { tags: string[]; note: string };
 
 /** `key` counts the events of the database; `supersededBy` is the later attempt that replaced this row, or null. */
 export type Standing = { key: number; attempt: number; supersededBy: number | null; atMs: number };
@@ -40,17 +40,21 @@ export type SummaryPoint = Omit<PolicyPoint, 'breakdown'> & { checkpoint: boolea
 export type BeforeAfter<T> = { before: T; after: T };
 
 /** What a run came to; `points` are those of the selection split in order. */
-export type Summary = Omit<RunRow, 'tags' | 'note'> & {
+export type Summary = RunListing & {
   seed: number;
   objectives: string[];
   prices: Record<string, number>;
   costLimit: number;
   referencePrice: number;
+  /** of all steps that count; evaluations are not in it */
   stepSeconds: number;
   tokensPerSecond: number | null;
+  /** of the policy points on the selection split: the start alone, and all so far */
   hypervolume: BeforeAfter<number> | null;
+  /** first and last policy on the report split, which decided nothing; null before both are measured */
   report: BeforeAfter<SummaryPoint> | null;
   reportGreedy: BeforeAfter<SummaryPoint> | null;
+  /** the same on the selection split: the latest news of a running run */
   selection: BeforeAfter<SummaryPoint> | null;
   points: SummaryPoint[];
 };
@@ -61,7 +65,7 @@ export type RunDetail = {
   config: RunConfig;
   facts: RunFacts;
   attempts: { attempt: number; fromStep: number; startedAtMs: number }[];
-  priceChanges: (Standing & { step: number; prices: Record<string, number> })[];
+  priceChanges: PriceRow[];
   artifacts: { step: number; kind: string; path: Handle; bytes: number; details: Json }[];
   statistics: RunStatistics;
   tags: string[];
@@ -75,8 +79,10 @@ export type RunStatistics = {
   successes: number;
   ungraded: number;
   supersededTrajectories: number;
+  /** summed price of all tool calls that count */
   cost: number;
   stopReasons: Record<string, number>;
+  /** `statuses`: calls by how they ended; many that are not `ok` mean a broken tool or a model that cannot use it */
   tools: { name: string; calls: number; price: number; meanMs: number; statuses: Record<string, number> }[];
 };
 
@@ -92,6 +98,7 @@ export type EvaluationRow = Standing & {
 export type StepRow = Standing & { step: number; metrics: StepMetrics };
 export type CheckpointRow = Standing & { checkpoint: CheckpointRecord; dropped: boolean };
 export type NoticeRow = Standing & { step: number; level: 'info' | 'warning'; code: string; message: string };
+export type PriceRow = Standing & { step: number; prices: Record<string, number> };
 
 export type TrajectoryRow = {
   /** names the trajectory within the database */

@@ -1,34 +1,10 @@
 /** What a run came to, read from the store: the numbers that `show`, `compare`, `tune` and `demo` speak of. */
 import type { PolicyPoint } from '../contract/records.ts';
+import type { BeforeAfter, EvaluationRow, Summary, SummaryPoint } from '../contract/window-records.ts';
 import { databasePath } from '../store/open-store.ts';
-import type { EvaluationRow, RunListing } from '../store/read-runs.ts';
 import type { Readers } from '../store/readers.ts';
 
-/** A policy point without its breakdown, and whether weights were kept for it. */
-export type SummaryPoint = Omit<PolicyPoint, 'breakdown'> & { checkpoint: boolean; onFrontier: boolean };
-
-export type BeforeAfter<T> = { before: T; after: T };
-
-export type RunSummary = RunListing & {
-  database: string;
-  seed: number;
-  objectives: string[];
-  prices: Record<string, number>;
-  costLimit: number;
-  referencePrice: number;
-  /** of all steps that count; evaluations are not in it */
-  stepSeconds: number;
-  tokensPerSecond: number | null;
-  /** of the policy points on the selection split: the start alone, and all so far */
-  hypervolume: BeforeAfter<number> | null;
-  /** first and last policy on the report split, which decided nothing; null before both are measured */
-  report: BeforeAfter<SummaryPoint> | null;
-  reportGreedy: BeforeAfter<SummaryPoint> | null;
-  /** the same on the selection split: the latest news of a running run */
-  selection: BeforeAfter<SummaryPoint> | null;
-  /** all points of the selection split in order; `onFrontier` says which no other dominates now */
-  points: SummaryPoint[];
-};
+export type RunSummary = Summary & { database: string };
 
 export function summarizeRun(store: Readers & { dataFolder: string }, name: string): RunSummary {
   const { config, facts, attempts: _, ...listing } = store.getRun(name);

@@ -3,6 +3,7 @@
  * 2,000th page costs what the first does.
  */
 import type { StopReason } from '../contract/records.ts';
+import type { TrajectoryPage, TrajectoryRow } from '../contract/window-records.ts';
 import type { Connection } from './database.ts';
 import { decodeText } from './encoding.ts';
 import { findRun } from './read-runs.ts';
@@ -29,28 +30,6 @@ export type TrajectoryFilter = {
   /** also those of superseded attempts */
   superseded?: boolean;
 };
-
-export type TrajectoryRow = {
-  /** names the trajectory within the database */
-  key: number;
-  step: number;
-  attempt: number;
-  superseded: boolean;
-  problemId: string;
-  task: string;
-  sample: number;
-  prompt: string;
-  answer: string;
-  success: boolean | null;
-  calls: number;
-  cost: number;
-  advantage: number;
-  paretoRank: number;
-  stopReason: StopReason;
-};
-
-/** `next` is what to pass as `after` for the following page; null on the last. */
-export type TrajectoryPage = { rows: TrajectoryRow[]; next: number | null };
 
 /** A page of the trajectories of a run that pass the filter, newest first unless `order` says otherwise. */
 export function trajectories(

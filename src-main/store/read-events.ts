@@ -1,8 +1,9 @@
 /** Reading a run as what it was: its events in their order (a replay is a run), and what its trajectories add up to. */
 import type { RunEvent } from '../contract/run-events.ts';
+import type { RunStatistics, Standing } from '../contract/window-records.ts';
 import type { Connection } from './database.ts';
 import { decodeText } from './encoding.ts';
-import { checkpoints, evaluations, type Standing, type WithSuperseded } from './read-rows.ts';
+import { checkpoints, evaluations, type WithSuperseded } from './read-rows.ts';
 import { findRun, getRun } from './read-runs.ts';
 import { readStepByKey } from './read-trajectories.ts';
 import {
@@ -16,26 +17,6 @@ import {
 } from './stored-records.ts';
 
 export type StoredEvent = Standing & { event: RunEvent };
-
-export type RunStatistics = {
-  /** distinct problems, and trajectories of the attempts that count */
-  problems: number;
-  trajectories: number;
-  successes: number;
-  ungraded: number;
-  supersededTrajectories: number;
-  /** summed price of all tool calls that count */
-  cost: number;
-  stopReasons: Record<string, number>;
-  tools: {
-    name: string;
-    calls: number;
-    price: number;
-    meanMs: number;
-    /** calls by how they ended: many that are not `ok` mean a broken tool or a model that cannot use it */
-    statuses: Record<string, number>;
-  }[];
-};
 
 /**
  * The events of a run in their order. Steps come without their groups unless `groups` asks for them (readStep reads those

@@ -1,6 +1,14 @@
 /** Reading what is one row an event: steps, evaluations and their frontier, checkpoints, notices, prices; and artifacts. */
-import type { Json, PolicyPoint, Split, StepMetrics } from '../contract/records.ts';
+import type { Json, PolicyPoint, Split } from '../contract/records.ts';
 import type { CheckpointRecord } from '../contract/run-events.ts';
+import type {
+  CheckpointRow,
+  EvaluationRow,
+  NoticeRow,
+  PriceRow,
+  Standing,
+  StepRow,
+} from '../contract/window-records.ts';
 import type { Connection } from './database.ts';
 import { findRun } from './read-runs.ts';
 import {
@@ -14,26 +22,9 @@ import {
   splitSchema,
 } from './stored-records.ts';
 
-/**
- * Where a row stands: `key` counts the events of the database, `supersededBy` is the later attempt of the run that went on
- * from an earlier step, or null.
- */
-export type Standing = { key: number; attempt: number; supersededBy: number | null; atMs: number };
 /** Rows of superseded attempts are left out unless they are asked for. */
 export type WithSuperseded = { superseded?: boolean };
 
-export type StepRow = Standing & { step: number; metrics: StepMetrics };
-export type EvaluationRow = Standing & {
-  point: PolicyPoint;
-  hypervolume: number;
-  /** on the frontier when it was measured */
-  onFrontier: boolean;
-  /** the checkpoint of the same weights, null where none was kept */
-  checkpoint: CheckpointRecord | null;
-};
-export type CheckpointRow = Standing & { checkpoint: CheckpointRecord; dropped: boolean };
-export type NoticeRow = Standing & { step: number; level: 'info' | 'warning'; code: string; message: string };
-export type PriceRow = Standing & { step: number; prices: Record<string, number> };
 export type Artifact = { step: number; kind: string; path: string; bytes: number; details: Json };
 
 const standing = 'event_key AS key, attempt, superseded_by AS supersededBy, at_ms AS atMs';

@@ -2,27 +2,10 @@
 import { z } from 'zod';
 import { ParetuneError } from '../contract/errors.ts';
 import type { RunConfig } from '../contract/run-config.ts';
-import type { RunFacts, RunStatus } from '../contract/run-events.ts';
+import type { RunFacts } from '../contract/run-events.ts';
+import type { RunListing } from '../contract/window-records.ts';
 import type { Connection } from './database.ts';
 import { configSchema, factsSchema, readJson, readValue, statusSchema } from './stored-records.ts';
-
-/** The records of one row an event, beside those of a run. */
-export type { Artifact, CheckpointRow, EvaluationRow, NoticeRow, PriceRow, StepRow } from './read-rows.ts';
-
-export type RunListing = {
-  runId: string;
-  status: RunStatus;
-  /** why it ended; empty while it runs */
-  reason: string;
-  startedAtMs: number;
-  changedAtMs: number;
-  /** the last step that counts, 0 before the first */
-  step: number;
-  plannedSteps: number;
-  method: string;
-  model: string;
-  tasks: string[];
-};
 
 export type StoredRun = RunListing & {
   config: RunConfig;

@@ -7,7 +7,8 @@ import fc from 'fast-check';
 import { ParetuneError } from '../../src-main/contract/errors.ts';
 import { openStore, runFolder } from '../../src-main/store/open-store.ts';
 import { openReader } from '../../src-main/store/reader.ts';
-import type { TrajectoryFilter, TrajectoryRow } from '../../src-main/store/page-trajectories.ts';
+import type { TrajectoryRow } from '../../src-main/contract/window-records.ts';
+import type { TrajectoryFilter } from '../../src-main/store/page-trajectories.ts';
 import { checkpointEvent, evaluated, started, stepEvent } from './samples.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'paretune-readers-'));

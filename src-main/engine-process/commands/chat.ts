@@ -3,8 +3,9 @@
  * requests, so that a conversation does not load it again.
  */
 import { z } from 'zod';
-import type { ChatMessage, Problem, StopReason } from '../../contract/records.ts';
+import type { ChatMessage, Problem } from '../../contract/records.ts';
 import { runConfigSchema } from '../../contract/run-config.ts';
+import type { ChatAnswer } from '../../contract/window-records.ts';
 import { type Environment, openEnvironment } from '../../engine/run/environment.ts';
 import { costOf } from '../../engine/run/evaluate.ts';
 import { collectTrajectories } from '../../engine/rollout/collect.ts';
@@ -22,16 +23,6 @@ const message = z.strictObject({
   toolCalls: z.array(toolCall).optional(),
   name: z.string().optional(),
 });
-
-export type ChatAnswer = {
-  /** what the conversation goes on with: assistant and tool messages */
-  messages: ChatMessage[];
-  answer: string;
-  stopReason: StopReason;
-  cost: number;
-  tokens: number;
-  seconds: number;
-};
 
 type OpenChat = { key: string; open: OpenPolicy; environment: Environment; engine: DecodeEngine };
 let current: OpenChat | null = null;

@@ -3,20 +3,13 @@ import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import type { PolicyPoint } from '../../contract/records.ts';
 import { runConfigSchema } from '../../contract/run-config.ts';
+import type { Evaluation } from '../../contract/window-records.ts';
 import { openEnvironment } from '../../engine/run/environment.ts';
 import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
 import { defineCommand } from '../command.ts';
 import { corpusOpener } from '../corpora.ts';
 import { measure } from '../measure.ts';
 import { withStore } from '../with-store.ts';
-
-export type Evaluation = {
-  run: string | null;
-  step: number | null;
-  model: string;
-  seconds: number;
-  points: PolicyPoint[];
-};
 
 export const command = defineCommand({
   payload: z.strictObject({

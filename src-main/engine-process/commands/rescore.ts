@@ -9,23 +9,9 @@ import { ParetuneError } from '../../contract/errors.ts';
 import { type EvaluatedTrajectory, policyPoint } from '../../engine/run/evaluate.ts';
 import { withPoint } from '../../engine/run/run-state.ts';
 import type { PolicyPoint, ToolCallRecord } from '../../contract/records.ts';
+import type { Rescored, RescoredPoint } from '../../contract/window-records.ts';
 import { defineCommand } from '../command.ts';
 import { withStore } from '../with-store.ts';
-
-/** Steps `fromStep` to `step`: their trajectories under the prices they were sampled with (`costBefore`) and the new ones. */
-export type RescoredPoint = Omit<PolicyPoint, 'breakdown'> & {
-  fromStep: number;
-  costBefore: number;
-  onFrontier: boolean;
-};
-
-export type Rescored = {
-  runId: string;
-  prices: Record<string, number>;
-  costLimit: number;
-  hypervolume: number;
-  points: RescoredPoint[];
-};
 
 export const command = defineCommand({
   payload: z.strictObject({

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { existsSync } from 'node:fs';
 import { databasePath } from '../../store/open-store.ts';
-import type { RunListing } from '../../store/read-runs.ts';
+import type { RunListing } from '../../contract/window-records.ts';
 import { defineCommand } from '../command.ts';
 import { withStore } from '../with-store.ts';
 

@@ -1,7 +1,8 @@
 /** `show`: one run with its points, its last warnings and what was exported from it. */
 import { z } from 'zod';
 import { runFolder } from '../../store/open-store.ts';
-import type { Artifact, NoticeRow } from '../../store/read-runs.ts';
+import type { NoticeRow } from '../../contract/window-records.ts';
+import type { Artifact } from '../../store/read-rows.ts';
 import { defineCommand } from '../command.ts';
 import { type RunSummary, summarizeRun } from '../run-summary.ts';
 import { withStore } from '../with-store.ts';
