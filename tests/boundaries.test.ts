@@ -194,7 +194,7 @@ test('the scan sees what it should: imports, re-exports, dynamic imports and wor
 });
 
 test('the window knows only itself, the contract and packages of the page: no Node, no Electron, no engine', () => {
-  const packages = ['svelte', 'bits-ui', 'uplot', ...packagesForAll];
+  const packages = ['svelte', 'uplot', ...packagesForAll];
   const built = 'src-renderer/vite.config.ts'; // runs in the build, not in the page
   const files = globSync('src-renderer/**/*.{ts,svelte}', { cwd: root })
     .map((file) => file.replaceAll('\\', '/'))
