@@ -7,8 +7,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { randomStream } from '../../src-main/engine/base/random.ts';
-import { openStore } from '../../src-main/store/open-store.ts';
+import { openStore, type Store } from '../../src-main/store/open-store.ts';
 import { temporaryFolder } from './starter.ts';
 
 const command = join(import.meta.dirname, '..', '..', 'src-main', 'cli', 'main.ts');
@@ -88,16 +89,16 @@ test('twenty kills at random moments change nothing', { timeout: 14 * 60_000 }, 
   for (;;) {
     const child = paretune(args, folder);
     const end = ended(child);
-    // from before the first checkpoint to well into the run; later processes start further on
-    const wait = kills < KILLS ? 1500 + random.next() * 2500 : 2 ** 30;
-    const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), wait);
+    if (kills < KILLS) void killSomewhere(child, folder, random);
     const { code: exit, text: said } = await end;
-    clearTimeout(timer);
     if (exit === 0) break;
     assert.equal(exit, null, `it ended of itself: ${said}`);
     kills++;
+    const left = whatIsLeft(folder);
+    // the kill came between the run's end and the process's: nothing is left to resume
+    if (left === 'finished') break;
     // killed before its first checkpoint was saved there is nothing to resume: from the beginning, then
-    args = hasCheckpoint(folder) ? ['resume', 'run'] : tune;
+    args = left === 'checkpoint' ? ['resume', 'run'] : tune;
     if (args === tune) rmSync(folder, { recursive: true, force: true });
     assert.ok(kills <= KILLS, 'the run does not come to its end');
   }
@@ -109,16 +110,42 @@ test('twenty kills at random moments change nothing', { timeout: 14 * 60_000 }, 
   assert.deepEqual(actual.groups.map(withoutTimes), expected.groups.map(withoutTimes));
 });
 
-function hasCheckpoint(folder: string): boolean {
+/**
+ * While it starts, or within one to three steps of where it went on: counted in steps, so that a fast machine is killed as
+ * often as a slow one.
+ */
+async function killSomewhere(child: ChildProcess, folder: string, random: { next(): number }): Promise<void> {
+  const until = stepsSaved(folder) + Math.floor(random.next() * 3);
+  const pause = random.next() * (until === stepsSaved(folder) ? 1000 : 150);
+  const running = () => child.exitCode === null && child.signalCode === null;
+  while (running() && stepsSaved(folder) < until) await sleep(20);
+  await sleep(pause);
+  if (running()) process.kill(-child.pid!, 'SIGKILL');
+}
+
+function stepsSaved(folder: string): number {
+  return look(folder, (store) => store.steps('run').length) ?? 0;
+}
+
+function whatIsLeft(folder: string): 'nothing' | 'checkpoint' | 'finished' {
+  const left = look(folder, (store) => {
+    if (store.checkpoints('run').length === 0) return 'nothing';
+    return store.getRun('run').status === 'finished' ? 'finished' : 'checkpoint';
+  });
+  return left ?? 'nothing';
+}
+
+/** Undefined while there is no run to look at. */
+function look<T>(folder: string, read: (store: Store) => T): T | undefined {
   try {
     const store = openStore(folder, { mode: 'read' });
     try {
-      return store.checkpoints('run').length > 0;
+      return read(store);
     } finally {
       store.close();
     }
   } catch {
-    return false;
+    return undefined;
   }
 }
 
