@@ -8,10 +8,9 @@
  *   npm test -- --data DIR         real datasets for the tests that can use them (sets PARETUNE_DATA)
  */
 import { existsSync, globSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
-import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { runTests } from './run-tests.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const { values, positionals } = parseArgs({
@@ -44,23 +43,4 @@ const files = globSync(values.golden ? 'tests/golden/**/*.test.ts' : 'tests/**/*
   .map((file) => resolve(root, file));
 if (files.length === 0) fail(`no test file matches ${positionals.join(' ') || 'tests/**/*.test.ts'}`);
 
-const skipped: string[] = [];
-let counts = { tests: 0, passed: 0, skipped: 0, todo: 0 };
-const stream = run({ files, concurrency: 2, cwd: root, timeout: 15 * 60_000 });
-stream.on('test:pass', (event) => {
-  if (event.skip === undefined) return;
-  const reason = typeof event.skip === 'string' ? event.skip : 'no reason given';
-  skipped.push(`${event.file ? relative(root, event.file) : 'tests'}: ${event.name} (${reason})`);
-});
-stream.on('test:summary', (event) => {
-  // one summary a file and, without `file`, one for all
-  if (event.file === undefined) counts = event.counts;
-});
-stream.on('end', () => {
-  if (skipped.length > 0) console.log(`\n${skipped.length} skipped:\n${skipped.map((line) => `  ${line}`).join('\n')}`);
-  // a cancelled test (its file died, or it ran past the limit) has not passed
-  const failed = counts.tests - counts.passed - counts.skipped - counts.todo;
-  console.log(`\n${counts.passed} passed, ${failed} failed`);
-  process.exitCode = failed === 0 && counts.passed > 0 ? 0 : 1;
-});
-stream.compose(spec).pipe(process.stdout);
+runTests(files, { concurrency: 2, minutes: 15 });
