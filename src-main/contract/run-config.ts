@@ -7,8 +7,23 @@ import { z } from 'zod';
 const price = z.number().min(0).max(1e12);
 const fraction = z.number().min(0).max(1);
 
-/** The algorithms on offer. `paretopo-printed` is the paper's text taken literally; `paretopo` our group-centred reading. */
-export const methodNames = ['paretopo', 'paretopo-printed', 'hvg', 'grpo', 'static'] as const;
+/**
+ * The algorithms on offer. `paretopo-printed` is the paper's text taken literally, `paretopo` our group-centred reading, `hvg`
+ * and `ffp` repairs of ours; the others are what it is compared with. Each is one file in engine/advantage.
+ */
+export const methodNames = [
+  'paretopo',
+  'paretopo-printed',
+  'hvg',
+  'ffp',
+  'grpo',
+  'static',
+  'otc',
+  'mo-grpo',
+  'gdpo',
+  'gdpo-tokens',
+  'dynamic-weights',
+] as const;
 
 /** Options of ParetoPO that the paper leaves open (paper.md; design section 5). Other methods ignore none of them: they refuse them. */
 export const paretopoOptions = z.strictObject({

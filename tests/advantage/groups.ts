@@ -2,9 +2,17 @@
 import fc from 'fast-check';
 import type { AdvantageInput, ScoredGroup } from '../../src-main/engine/advantage/method.ts';
 
-/** A group from its reward vectors; success is the first objective. */
+/** A group from its reward vectors: success is the first objective, costs are those of alpha 0.5, lengths 10, 11, 12, ... */
 export function groupOf(problemId: string, rewards: number[][]): ScoredGroup {
-  return { problemId, rewards, successes: rewards.map(([success]) => success) };
+  const solved = rewards.some(([success]) => success === 1);
+  return {
+    problemId,
+    rewards,
+    successes: rewards.map(([success]) => success),
+    costs: rewards.map(([, tool]) => (tool > 0 ? -2 * Math.log(tool) : 4)),
+    fewestCost: solved ? 0 : null,
+    tokens: rewards.map((_, i) => 10 + i),
+  };
 }
 
 /** The input of one step of ten, with the paper's weights unless said. */

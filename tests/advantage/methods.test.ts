@@ -145,7 +145,7 @@ test('any number of objectives goes through every method', () => {
     ]),
   ];
   for (const method of methodNames) {
-    const weighed = method !== 'grpo' && method !== 'hvg';
+    const weighed = !['grpo', 'hvg', 'otc', 'mo-grpo'].includes(method);
     for (const advantages of runOf(
       { method, objectives: ['success', 'tool', 'length'], ...(weighed && { weights: [0.5, 0.3, 0.2] }) },
       three,
@@ -163,17 +163,17 @@ test('an ungraded trajectory gets advantage 0, rank 0, and changes nothing for t
       fc.assert(
         fc.property(weightedGroups, fc.nat(), ({ rewards, weights }, where) => {
           const at = where % (rewards.length + 1);
+          const whole = groupOf('p', rewards);
+          const zeros = weights.map(() => 0);
           const holed: AdvantageInput['groups'][number] = {
-            problemId: 'p',
-            rewards: rewards.toSpliced(
-              at,
-              0,
-              weights.map(() => 0),
-            ),
-            successes: rewards.map(([success]): number | null => success).toSpliced(at, 0, null),
+            ...whole,
+            rewards: rewards.toSpliced(at, 0, zeros),
+            successes: whole.successes.toSpliced(at, 0, null),
+            costs: whole.costs.toSpliced(at, 0, 3),
+            tokens: whole.tokens.toSpliced(at, 0, 99),
           };
-          const without = method.advantages(inputOf([groupOf('p', rewards)], { weights, step }), method.initialState());
-          const lost = { problemId: 'q', rewards: [weights.map(() => 0)], successes: [null] };
+          const without = method.advantages(inputOf([whole], { weights, step }), method.initialState());
+          const lost = { ...groupOf('q', [zeros]), successes: [null] };
           const output = method.advantages(inputOf([lost, holed], { weights, step }), method.initialState());
           assert.deepEqual(output.advantages, [[0], without.advantages[0].toSpliced(at, 0, 0)]);
           assert.deepEqual(output.ranks, without.ranks && [[0], without.ranks[0].toSpliced(at, 0, 0)]);
@@ -187,7 +187,7 @@ test('an ungraded trajectory gets advantage 0, rank 0, and changes nothing for t
 
 test('a step in which nothing could be graded leaves the state as it is', () => {
   const method = makeMethod(configOf({}));
-  const lost = { problemId: 'q', rewards: [[0, 0]], successes: [null] };
+  const lost = { ...groupOf('q', [[0, 0]]), successes: [null] };
   const state = { q: { archive: [[1, 1]], average: 0.3 } };
   assert.deepEqual(method.advantages(inputOf([lost]), state), { advantages: [[0]], report: {}, state });
 });

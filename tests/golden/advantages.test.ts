@@ -4,6 +4,7 @@ import { grpo } from '../../src-main/engine/advantage/grpo.ts';
 import { centred } from '../../src-main/engine/advantage/scalars.ts';
 import { mean, standardDeviation } from '../../src-main/engine/base/statistics.ts';
 import { goldenFile, goldenMissing } from './fixtures.ts';
+import { groupOf } from '../advantage/groups.ts';
 
 type Golden = {
   advantages: {
@@ -37,7 +38,10 @@ test("GRPO's group advantages agree with TRL", { skip }, () => {
       close(value, expected.scaled_population_eps1e_8[i] * (population + 1e-8), 1e-4 * largest);
     });
     const groups = [
-      { problemId: name, rewards: rewards.map((reward) => [reward, 0.5]), successes: rewards.map(() => 1) },
+      groupOf(
+        name,
+        rewards.map((reward) => [reward, 0.5]),
+      ),
     ];
     const [advantages] = grpo.advantages({ step: 0, totalSteps: 1, weights: [0.6, 0.4], groups }, null).advantages;
     advantages.forEach((value, i) => {

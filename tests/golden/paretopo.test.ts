@@ -16,6 +16,7 @@ import { hypervolume } from '../../src-main/engine/pareto/hypervolume.ts';
 import { emptyFewest, fewestOf } from '../../src-main/engine/reward/fewest.ts';
 import { efficiency, type RewardRules, scoreGroups } from '../../src-main/engine/reward/score-groups.ts';
 import { goldenFile, goldenMissing } from './fixtures.ts';
+import { groupOf } from '../advantage/groups.ts';
 
 type ReadingName = 'round_mean' | 'sequential' | 'per_rollout' | 'mean_vector';
 type Reading = {
@@ -146,7 +147,7 @@ function checkStage2(rewards: number[][], weights: number[], beta: number, expec
     ['scaled', expected.advantage_scaled],
   ] as const;
   for (const [form, advantages] of forms) {
-    const groups = [{ problemId: 'p', rewards, successes: rewards.map(() => 1) }];
+    const groups = [groupOf('p', rewards)];
     const output = stage2({ step: 0, totalSteps: 1, weights, groups }, { beta, stage2: form });
     close(output.advantages[0], advantages, `${what}, ${form}`);
     assert.deepEqual(output.ranks, [expected.rank], what);
@@ -211,7 +212,7 @@ function checkMethod({ name, weights, gamma }: Settings, rounds: (Round & { vect
     const method = paretopo('test', { ...options, stage1Fraction: 1, beta: 1, stage2: 'raw' });
     let state = method.initialState();
     rounds.forEach(({ vectors, groups }, step) => {
-      const input = vectors.map((rewards, p) => ({ problemId: `${p}`, rewards, successes: rewards.map(() => 1) }));
+      const input = vectors.map((rewards, p) => groupOf(`${p}`, rewards));
       const output = method.advantages({ step, totalSteps: rounds.length, weights, groups: input }, state);
       groups.forEach((group, p) => {
         const what = `${name}, step ${step}, group ${p}, ${reading} as a method`;

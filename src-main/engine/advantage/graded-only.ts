@@ -21,6 +21,9 @@ export function gradedOnly<State extends Json>(method: AdvantageMethod<State>): 
         problemId: input.groups[p].problemId,
         rewards: graded[p].map((g) => input.groups[p].rewards[g]),
         successes: graded[p].map((g) => input.groups[p].successes[g]),
+        costs: graded[p].map((g) => input.groups[p].costs[g]),
+        fewestCost: input.groups[p].fewestCost,
+        tokens: graded[p].map((g) => input.groups[p].tokens[g]),
       }));
       const output = method.advantages({ ...input, groups }, state);
       const spread = (values: number[][]) => {

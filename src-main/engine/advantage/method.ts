@@ -10,6 +10,12 @@ export type ScoredGroup = {
   rewards: number[][];
   /** [G] 1 for a success, 0 for a failure, null where nothing could be graded: advantage 0, no influence on the others */
   successes: (number | null)[];
+  /** [G] what each spent on tools, in units of the reference price: with unit prices the number of calls */
+  costs: number[];
+  /** the least of it with which the problem was ever solved, this step included; null while it is unsolved */
+  fewestCost: number | null;
+  /** [G] tokens that the model sampled */
+  tokens: number[];
 };
 
 export type AdvantageInput = {

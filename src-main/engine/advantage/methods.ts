@@ -4,15 +4,23 @@
  */
 import { ParetuneError } from '../../contract/errors.ts';
 import { type ParetopoOptions, paretopoOptions, type RunConfig, runConfigSchema } from '../../contract/run-config.ts';
+import { dynamicWeights } from './dynamic-weights.ts';
+import { ffp } from './ffp.ts';
+import { gdpo } from './gdpo.ts';
 import { gradedOnly } from './graded-only.ts';
 import { grpo } from './grpo.ts';
 import { hvg } from './hvg.ts';
 import type { AdvantageMethod } from './method.ts';
+import { moGrpo } from './mo-grpo.ts';
+import { otc } from './otc.ts';
 import { paretopo, printedOptions } from './paretopo.ts';
 import { staticWeights } from './static-weights.ts';
 
 type MethodSettings = Pick<RunConfig, 'method' | 'paretopo' | 'weights' | 'objectives'>;
 type OptionName = keyof ParetopoOptions;
+
+/** Methods that read no objective weights. */
+const weightless: ReadonlySet<RunConfig['method']> = new Set(['grpo', 'hvg', 'otc', 'mo-grpo']);
 
 const defaults = paretopoOptions.parse({});
 const defaultWeights = runConfigSchema.shape.weights.parse(undefined);
@@ -31,11 +39,11 @@ export function makeMethod(config: MethodSettings): AdvantageMethod {
 /** [M] objective weights with sum 1, as methods read them; equal ones for a method that reads none. Throws as makeMethod does. */
 export function objectiveWeights({ method, paretopo: options, objectives, weights }: MethodSettings): number[] {
   const seen = `weights is [${weights.join(', ')}]`;
-  const ranksOnly = options.stage1Fraction === 0 && options.beta === 0;
-  if (method === 'grpo' || method === 'hvg' || (method !== 'static' && ranksOnly)) {
+  const ranksOnly = options.stage1Fraction === 0 && options.beta === 0 && method.startsWith('paretopo');
+  if (ranksOnly || weightless.has(method)) {
     if (!sameNumbers(weights, defaultWeights)) {
       throw new ParetuneError('config', `${seen}, but the method ${method} does not weigh the objectives.`, {
-        hint: 'Remove weights, or choose the method static, paretopo or paretopo-printed.',
+        hint: 'Remove weights, or choose a method that weighs: static, paretopo, paretopo-printed, ffp, gdpo, dynamic-weights.',
       });
     }
     return objectives.map(() => 1 / objectives.length);
@@ -44,6 +52,11 @@ export function objectiveWeights({ method, paretopo: options, objectives, weight
   if (weights.length !== objectives.length || !(sum > 0)) {
     throw new ParetuneError('config', `${seen}, but the objectives are ${objectives.join(', ')}.`, {
       hint: 'Give one weight of at least 0 for each objective, not all of them 0.',
+    });
+  }
+  if (method === 'ffp' && weights[0] === 0) {
+    throw new ParetuneError('config', `${seen}, but the method ffp divides by the weight of success.`, {
+      hint: 'Give success, the first objective, a weight above 0.',
     });
   }
   return weights.map((weight) => weight / sum);
@@ -57,6 +70,17 @@ function choose(config: MethodSettings): AdvantageMethod {
       return staticWeights;
     case 'hvg':
       return hvg;
+    case 'ffp':
+      return ffp;
+    case 'otc':
+      return otc(config.objectives);
+    case 'mo-grpo':
+      return moGrpo;
+    case 'gdpo':
+    case 'gdpo-tokens':
+      return gdpo(config.method);
+    case 'dynamic-weights':
+      return dynamicWeights;
     case 'paretopo':
       return paretopo('paretopo', config.paretopo);
     case 'paretopo-printed':

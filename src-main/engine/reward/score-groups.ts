@@ -29,7 +29,15 @@ export type RewardRules = Pick<RunConfig, 'objectives' | 'alpha' | 'unsolved'> &
   Pick<RunFacts, 'referencePrice' | 'referenceLength'>;
 
 /** [G][M] rewards in the objective order of the run; [G] successes as 1, 0, or null where nothing was graded. */
-export type RewardedGroup = { problemId: string; rewards: number[][]; successes: (number | null)[] };
+export type RewardedGroup = {
+  problemId: string;
+  rewards: number[][];
+  successes: (number | null)[];
+  /** [G] cost in units of the reference price, the least with which the problem was ever solved, [G] sampled tokens */
+  costs: number[];
+  fewestCost: number | null;
+  tokens: number[];
+};
 
 /** Reward vectors of one step's groups, and the table that the step leaves behind (already with this step's successes). */
 export function scoreGroups(
@@ -79,5 +87,8 @@ function scoreGroup(
     problemId,
     rewards: outcomes.map(rewardsOf),
     successes: outcomes.map(({ success }) => (success === null ? null : Number(success))),
+    costs: spent.map(({ tool }) => tool),
+    fewestCost: fewestOf(fewest, 'tool', problemId) ?? null,
+    tokens: outcomes.map(({ sampledTokens }) => sampledTokens),
   };
 }
