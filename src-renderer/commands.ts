@@ -1,39 +1,16 @@
-/** Commands of the window: their keys and what they do. The menu names the same ones; views bring handlers of their own. */
+/** Commands of the window: what they do, and which key means which. The menu names the same ones; views bring handlers of their own. */
+import { commandKeys } from '../src-main/contract/command-keys.ts';
 import type { MenuCommand } from '../src-main/contract/window-api.ts';
 import { call } from './bridge.ts';
-import { session, type ViewName } from './session.svelte.ts';
+import { type Savable, session, type ViewName } from './session.svelte.ts';
+import { words } from './words.ts';
 
-/** `mod` is Ctrl, or Cmd on a Mac. In the order of the palette. */
-export const keys: [MenuCommand, string][] = [
-  ['new-run', 'mod+n'],
-  ['view-runs', 'mod+1'],
-  ['view-models', 'mod+2'],
-  ['view-tasks', 'mod+3'],
-  ['view-tools', 'mod+4'],
-  ['view-compare', 'mod+5'],
-  ['view-device', 'mod+6'],
-  ['pause-or-resume', ' '],
-  ['stop', ''],
-  ['previous-step', '['],
-  ['next-step', ']'],
-  ['play', 'p'],
-  ['export', 'e'],
-  ['find', '/'],
-  ['save-table', ''],
-  ['save-chart', ''],
-  ['open-model', ''],
-  ['open-task', ''],
-  ['delete-run', ''],
-  ['undo', 'mod+z'],
-  ['redo', 'mod+shift+z'],
-  ['settings', 'mod+,'],
-  ['palette', 'mod+k'],
-  ['shortcuts', '?'],
-];
+/** In the order of the palette; each with the key that is shown for it. */
+export const keys = (Object.keys(commandKeys) as MenuCommand[]).map((command) => [command, commandKeys[command][0]] as const);
 
 /** Does it; what the view in front has its own answer for goes there. */
 export function perform(command: MenuCommand): void {
-  const own = session.handlers[command];
+  const own = session.handlerOf(command);
   if (own) return own();
   if (command === 'new-run') session.newRun();
   else if (command === 'settings') session.show('device');
@@ -41,7 +18,17 @@ export function perform(command: MenuCommand): void {
   else if (command === 'open-task') session.show('tasks');
   else if (command === 'pause-or-resume') pauseOrResume();
   else if (command === 'stop') call('stop', {}).catch((error) => session.fail(error));
+  else if (command === 'save-chart') saveFirst(session.charts, words.nothing.chart);
+  else if (command === 'save-table') saveFirst(session.tables, words.nothing.table);
   else if (command.startsWith('view-')) session.show(command.slice('view-'.length) as ViewName);
+}
+
+/** Saves what holds the focus, else the first of the view. */
+function saveFirst(shown: ReadonlySet<Savable>, none: string): void {
+  const inOrder = [...shown].sort((a, b) => (a.node.compareDocumentPosition(b.node) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1));
+  const chosen = inOrder.find(({ node }) => node.contains(document.activeElement)) ?? inOrder[0];
+  if (chosen) chosen.save();
+  else session.tell(none);
 }
 
 /** Pauses the active run, or goes on with it. */
@@ -64,7 +51,7 @@ export function commandOf(event: KeyboardEvent): MenuCommand | null {
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const shift = modified && event.shiftKey ? 'shift+' : '';
   const pressed = `${modified ? 'mod+' : ''}${shift}${name}`;
-  return keys.find(([, key]) => key === pressed)?.[0] ?? null;
+  return keys.find(([command]) => commandKeys[command].includes(pressed))?.[0] ?? null;
 }
 
 /** `Ctrl+Shift+Z`, for people. */
@@ -72,6 +59,6 @@ export function keyText(key: string): string {
   const mac = /mac/i.test(navigator.platform);
   return key
     .split('+')
-    .map((part) => (part === 'mod' ? (mac ? 'Cmd' : 'Ctrl') : part === ' ' ? 'Space' : part.length === 1 ? part.toUpperCase() : 'Shift'))
+    .map((part) => (part === 'mod' ? (mac ? 'Cmd' : 'Ctrl') : part === 'shift' ? 'Shift' : part === ' ' ? 'Space' : part.length === 1 ? part.toUpperCase() : part))
     .join('+');
 }

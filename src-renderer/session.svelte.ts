@@ -21,6 +21,10 @@ import { words } from './words.ts';
 export type ViewName = keyof typeof words.views;
 export type Toast = { id: number; text: string; hint: string; error: boolean; action?: { label: string; run(): void } };
 
+type Handlers = Partial<Record<MenuCommand, () => void>>;
+/** Something on the screen that can be saved as a file. */
+export type Savable = { node: HTMLElement; save: () => void };
+
 const gatherMs = 50;
 const toastMs = 8000;
 
@@ -40,8 +44,9 @@ class Session {
   /** the form for a new run, with what it begins with */
   form = $state.raw<{ from: Partial<RunConfig> | null } | null>(null);
   toasts = $state.raw<Toast[]>([]);
-  /** what the view in front can do, by command; a view sets its own and takes them away again */
-  handlers: Partial<Record<MenuCommand, () => void>> = {};
+  /** charts and tables that are on the screen, for the commands that save one */
+  readonly charts = new Set<Savable>();
+  readonly tables = new Set<Savable>();
   /** counts up when models or tasks may have changed */
   modelsVersion = $state(0);
 
@@ -49,6 +54,7 @@ class Session {
   #pending: Feed[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #nextToast = 1;
+  #handlers: Handlers[] = [];
   #menu: (command: MenuCommand) => void = () => {};
 
   /** Listens from now on and reads what there is. */
@@ -59,6 +65,18 @@ class Session {
     });
     void this.resync();
     void this.loadSettings();
+  }
+
+  /** What a view in front can do, by command, until the function that is returned is called; the latest goes first. */
+  offer(handlers: Handlers): () => void {
+    this.#handlers = [handlers, ...this.#handlers];
+    return () => {
+      this.#handlers = this.#handlers.filter((other) => other !== handlers);
+    };
+  }
+
+  handlerOf(command: MenuCommand): (() => void) | undefined {
+    return this.#handlers.find((handlers) => handlers[command])?.[command];
   }
 
   onMenu(listener: (command: MenuCommand) => void): void {
@@ -136,6 +154,12 @@ class Session {
   keep(name: string, value: Settings['kept'][string]): void {
     if (this.settings !== null) this.settings = { ...this.settings, kept: { ...this.settings.kept, [name]: value } };
     call('keep', { name, value }).catch((error) => this.fail(error));
+  }
+
+  /** what prices are in, as the user calls it; empty where nobody said */
+  get unit(): string {
+    const unit = this.settings?.kept.unit;
+    return typeof unit === 'string' ? unit : '';
   }
 
   setTheme(theme: Settings['theme']): void {

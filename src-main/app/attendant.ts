@@ -4,6 +4,7 @@
  */
 import type { RunEvent } from '../contract/run-events.ts';
 import type { ActiveRun } from '../contract/window-api.ts';
+import { appWords } from './words.ts';
 
 /** What is used of Electron. */
 export type AttendantSystem = {
@@ -34,8 +35,8 @@ export function runAttendant(system: AttendantSystem): Attendant {
       if (event.kind !== 'ended' || system.windowFocused()) return;
       // the user stopped it: no news
       if (event.status === 'stopped') return;
-      const title = event.status === 'failed' ? `Run ${event.runId} failed` : `Run ${event.runId} has finished`;
-      system.notify({ title, body: `Step ${event.step}. ${event.reason}` }, system.showWindow);
+      const title = (event.status === 'failed' ? appWords.runFailed : appWords.runFinished)(event.runId);
+      system.notify({ title, body: appWords.runEnded(event.step, event.reason) }, system.showWindow);
     },
   };
 }

@@ -17,6 +17,7 @@ import type { Handles } from './handles.ts';
 import type { CallHandlers } from './relay.ts';
 import { helpPages } from './security.ts';
 import type { SettingsFile } from './settings-file.ts';
+import { appWords } from './words.ts';
 
 type Purpose = 'model' | 'task' | 'corpus' | 'export' | 'data';
 
@@ -46,13 +47,6 @@ export type CallContext = {
   desktop: Desktop;
 };
 
-const titles: Record<Purpose, string> = {
-  model: 'Choose the folder of a model',
-  task: 'Choose a task file',
-  corpus: 'Choose a corpus file',
-  export: 'Choose where the exported folder goes',
-  data: 'Choose the folder in which the data folder is to lie',
-};
 const endings: Partial<Record<Purpose, string[]>> = { task: ['jsonl', 'json'], corpus: ['jsonl', 'json', 'txt'] };
 
 type LongCall = (typeof longCalls)[number];
@@ -187,11 +181,11 @@ export function callHandlers(context: CallContext): CallHandlers {
       settings.keep(name, value);
       return null;
     },
-    pickFolder: ({ purpose }) => dialog(() => desktop.askFolder(titles[purpose])),
-    pickFile: ({ purpose }) => dialog(() => desktop.askFile(titles[purpose], endings[purpose] ?? [])),
+    pickFolder: ({ purpose }) => dialog(() => desktop.askFolder(appWords.dialogs[purpose])),
+    pickFile: ({ purpose }) => dialog(() => desktop.askFile(appWords.dialogs[purpose], endings[purpose] ?? [])),
     saveFile: ({ name, data }) =>
       dialog(async () => {
-        const path = await desktop.askSave('Save', name);
+        const path = await desktop.askSave(appWords.dialogs.save, name);
         if (path !== null) writeFileSync(path, data);
         return path;
       }),

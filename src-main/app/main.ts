@@ -35,6 +35,7 @@ import { channels, openDoor } from './relay.ts';
 import { helpPages, schemes, secureContents, secureSession, switches, webPreferences } from './security.ts';
 import { openSettings } from './settings-file.ts';
 import { windowPlace } from './window-place.ts';
+import { appWords } from './words.ts';
 
 /** A step and its checkpoint may take so long; then the engine is ended all the same. */
 const quitWaitMs = 30_000;
@@ -98,8 +99,8 @@ function tellDeath({ reason, memory, asked, output }: Death): void {
   const resume = runs.bury();
   if (asked) return;
   const last = output.trim().split('\n').slice(-3).join('\n');
-  const hint = memory ? 'A smaller rollout batch or micro-batch needs less memory.' : last;
-  feed.tell({ kind: 'engine', engine: { state: 'gone', reason: `The engine ${reason}.`, hint, resume } });
+  const hint = memory ? appWords.smallerBatch : last;
+  feed.tell({ kind: 'engine', engine: { state: 'gone', reason: appWords.engineGone(reason), hint, resume } });
 }
 
 const desktop: Desktop = {

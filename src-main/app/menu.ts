@@ -1,8 +1,10 @@
 /**
- * The application menu: every command with its key. Commands of the window are told to it by name. Keys that are letters
- * of a text field as well (space, brackets, E) are only shown here; the window listens for them itself.
+ * The application menu: every command with its key. Commands of the window are told to it by name. Keys that a text field
+ * has a use for as well (space, brackets, E, undo) are only shown here; the window listens for them itself.
  */
+import { commandKeys } from '../contract/command-keys.ts';
 import type { MenuCommand } from '../contract/window-api.ts';
+import { appWords } from './words.ts';
 
 /** What is used of Electron's menu template. */
 export type MenuItem = {
@@ -29,8 +31,17 @@ export type MenuItem = {
   click?: () => void;
 };
 
-type Line = [label: string, command: MenuCommand, key?: string, kind?: 'shown'];
 const line: MenuItem = { type: 'separator' };
+const words = appWords.menu;
+
+/** `mod+shift+z` as Electron writes it. */
+function acceleratorOf(key: string): string {
+  const names: Record<string, string> = { mod: 'CmdOrCtrl', shift: 'Shift', ' ': 'Space' };
+  return key
+    .split('+')
+    .map((part) => names[part] ?? (part.length === 1 ? part.toUpperCase() : part))
+    .join('+');
+}
 
 /** The template. `tell` brings a command to the window; macOS registers every key it shows, so plain letters stay out. */
 export function menuTemplate(
@@ -40,12 +51,15 @@ export function menuTemplate(
   openHelp: (id: 'guide' | 'paper') => void,
 ): MenuItem[] {
   const mac = platform === 'darwin';
-  const item = ([label, command, key, kind]: Line): MenuItem => {
+  const item = (command: MenuCommand): MenuItem => {
+    const label = words.commands[command];
     const click = () => tell(command);
-    if (key === undefined || (kind === 'shown' && mac)) return { label, click };
-    return { label, click, accelerator: key, ...(kind === 'shown' ? { registerAccelerator: false } : {}) };
+    const [key] = commandKeys[command];
+    const shown = !key.startsWith('mod+') || command === 'undo' || command === 'redo';
+    if (shown && mac) return { label, click };
+    return { label, click, accelerator: acceleratorOf(key), ...(shown ? { registerAccelerator: false } : {}) };
   };
-  const items = (...lines: Line[]) => lines.map(item);
+  const items = (...commands: MenuCommand[]) => commands.map(item);
   return [
     ...(mac
       ? [
@@ -56,51 +70,36 @@ export function menuTemplate(
         ]
       : []),
     {
-      label: 'File',
+      label: words.file,
       submenu: [
-        ...items(
-          ['New Run', 'new-run', 'CmdOrCtrl+N'],
-          ['Import Model…', 'open-model', 'CmdOrCtrl+O'],
-          ['Open Task File…', 'open-task', 'CmdOrCtrl+Shift+O'],
-        ),
+        ...items('new-run', 'open-model', 'open-task'),
         line,
-        ...items(
-          ['Export Model…', 'export', 'E', 'shown'],
-          ['Save Table as CSV…', 'save-table', 'CmdOrCtrl+S'],
-          ['Save Chart…', 'save-chart', 'CmdOrCtrl+Shift+S'],
-        ),
+        ...items('export', 'save-table', 'save-chart'),
         line,
-        ...items(['Settings', 'settings', 'CmdOrCtrl+,']),
+        ...items('settings'),
         line,
         mac ? { role: 'close' } : { role: 'quit', accelerator: 'CmdOrCtrl+Q' },
       ],
     },
     {
-      label: 'Edit',
+      label: words.edit,
       submenu: [
-        ...items(['Undo', 'undo', 'CmdOrCtrl+Z', 'shown'], ['Redo', 'redo', mac ? 'Cmd+Shift+Z' : 'Ctrl+Y', 'shown']),
+        ...items('undo', 'redo'),
         line,
         { role: 'cut' },
         { role: 'copy' },
         { role: 'paste' },
         { role: 'selectAll' },
         line,
-        ...items(['Find Trajectories', 'find', 'CmdOrCtrl+F'], ['Delete Run', 'delete-run', 'Delete', 'shown']),
+        ...items('find', 'delete-run'),
       ],
     },
     {
-      label: 'View',
+      label: words.view,
       submenu: [
-        ...items(
-          ['Runs', 'view-runs', 'CmdOrCtrl+1'],
-          ['Models', 'view-models', 'CmdOrCtrl+2'],
-          ['Tasks', 'view-tasks', 'CmdOrCtrl+3'],
-          ['Tools', 'view-tools', 'CmdOrCtrl+4'],
-          ['Compare', 'view-compare', 'CmdOrCtrl+5'],
-          ['Device', 'view-device', 'CmdOrCtrl+6'],
-        ),
+        ...items('view-runs', 'view-models', 'view-tasks', 'view-tools', 'view-compare', 'view-device'),
         line,
-        ...items(['Command Palette', 'palette', 'CmdOrCtrl+K']),
+        ...items('palette'),
         line,
         { role: 'resetZoom' },
         { role: 'zoomIn' },
@@ -110,23 +109,15 @@ export function menuTemplate(
       ],
     },
     {
-      label: 'Run',
-      submenu: [
-        ...items(['Pause or Resume', 'pause-or-resume', 'Space', 'shown'], ['Stop', 'stop', 'CmdOrCtrl+.']),
-        line,
-        ...items(
-          ['Previous Step', 'previous-step', '[', 'shown'],
-          ['Next Step', 'next-step', ']', 'shown'],
-          ['Play Steps', 'play', 'P', 'shown'],
-        ),
-      ],
+      label: words.run,
+      submenu: [...items('pause-or-resume', 'stop'), line, ...items('previous-step', 'next-step', 'play')],
     },
     {
-      label: 'Help',
+      label: words.help,
       submenu: [
-        ...items(['Keyboard Shortcuts', 'shortcuts', '?', 'shown']),
-        { label: 'Guide (opens the browser)', click: () => openHelp('guide') },
-        { label: 'The Paper (opens the browser)', click: () => openHelp('paper') },
+        ...items('shortcuts'),
+        { label: words.guide, click: () => openHelp('guide') },
+        { label: words.paper, click: () => openHelp('paper') },
       ],
     },
   ];

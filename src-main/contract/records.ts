@@ -174,6 +174,9 @@ export type PolicyPoint = {
   responseLength: number;
   /** KL(policy || start) in nats a token, on the evaluated trajectories; null where it was not measured */
   klToStart: number | null;
-  /** the same numbers by task and by tag: name -> [n, success, cost] */
-  breakdown: Record<string, { n: number; success: number; cost: number }>;
+  /**
+   * The same numbers by task (`task:NAME`), by tag (`tag:NAME`) and for what no demonstration held (`unseen`). Of a task
+   * also the mean number of priced calls a problem by tool: the cost at other prices follows without a rollout.
+   */
+  breakdown: Record<string, { n: number; success: number; cost: number; calls?: Record<string, number> }>;
 };

@@ -115,6 +115,8 @@ export type TrajectoryRow = {
   calls: number;
   cost: number;
   advantage: number;
+  /** in the order of the run's objectives */
+  rewards: number[];
   paretoRank: number;
   stopReason: StopReason;
 };
@@ -125,10 +127,8 @@ export type TrajectoryPage = { rows: TrajectoryRow[]; next: number | null };
 /** One of the same problem and step, as the plot of the group shows it. `key` opens it. */
 export type GroupMember = Pick<
   TrajectoryRow,
-  'key' | 'sample' | 'success' | 'cost' | 'calls' | 'paretoRank' | 'advantage'
-> & {
-  rewards: number[];
-};
+  'key' | 'sample' | 'success' | 'cost' | 'calls' | 'paretoRank' | 'advantage' | 'rewards'
+>;
 
 /** A trajectory with its text, token by token, and its group; `objectives` names the entries of `rewards`. */
 export type TrajectoryDetail = {

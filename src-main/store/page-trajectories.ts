@@ -5,11 +5,11 @@
 import type { StopReason } from '../contract/records.ts';
 import type { TrajectoryPage, TrajectoryRow } from '../contract/window-records.ts';
 import type { Connection } from './database.ts';
-import { decodeText } from './encoding.ts';
+import { decodeFloats, decodeText } from './encoding.ts';
 import { findRun } from './read-runs.ts';
 import { type Text, toSuccess } from './read-trajectories.ts';
 import { searchQuery } from './search-text.ts';
-import { readValue, stopReasonSchema } from './stored-records.ts';
+import { checked, readValue, stopReasonSchema } from './stored-records.ts';
 
 /** Which trajectories of a run; what is left out does not restrict. */
 export type TrajectoryFilter = {
@@ -46,30 +46,33 @@ export function trajectories(
   if (after !== undefined) where.add(`t.trajectory_key ${oldestFirst ? '>' : '<'} ?`, after);
   addFilter(where, key, filter);
   const direction = oldestFirst ? 'ASC' : 'DESC';
-  type Row = Omit<TrajectoryRow, 'prompt' | 'answer' | 'success' | 'superseded' | 'stopReason'> & {
+  type Row = Omit<TrajectoryRow, 'prompt' | 'answer' | 'success' | 'superseded' | 'stopReason' | 'rewards'> & {
     prompt: Text;
     answer: Text;
     success: number | null;
     supersededBy: number | null;
     stopReason: string;
+    /** advantage, then the rewards */
+    scores: Uint8Array;
   };
   // The inner query walks an index that holds all it filters by; only the rows of the page are then looked up.
   const rows = db
     .prepare<(string | number)[], Row>(
       `SELECT trajectory_key AS key, step, attempt, superseded_by AS supersededBy, problem_id AS problemId, task, sample, prompt,
-         answer, success, calls, cost, advantage, pareto_rank AS paretoRank, stop_reason AS stopReason
+         answer, success, calls, cost, advantage, scores, pareto_rank AS paretoRank, stop_reason AS stopReason
        FROM (SELECT t.trajectory_key FROM trajectories AS t WHERE ${where.sql} ORDER BY t.trajectory_key ${direction} LIMIT ?)
          JOIN trajectories USING (trajectory_key) JOIN groups USING (group_key, event_key)
          JOIN problems USING (problem_key, run_key) JOIN events USING (event_key, run_key)
        ORDER BY trajectory_key ${direction}`,
     )
     .all(...where.values, limit + 1);
-  const shown = rows.slice(0, limit).map(({ supersededBy, ...row }) => ({
+  const shown = rows.slice(0, limit).map(({ supersededBy, scores, ...row }) => ({
     ...row,
     superseded: supersededBy !== null,
     prompt: decodeText(row.prompt),
     answer: decodeText(row.answer),
     success: toSuccess(row.success),
+    rewards: checked(`trajectory ${row.key} of run ${runId}`, () => decodeFloats(scores).slice(1)),
     stopReason: readValue(stopReasonSchema, row.stopReason, `trajectory ${row.key} of run ${runId}`),
   }));
   return { rows: shown, next: rows.length > limit ? shown[shown.length - 1].key : null };

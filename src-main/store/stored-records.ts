@@ -114,7 +114,7 @@ export const problemSchema = z.object({
 
 export const breakdownSchema = z.record(
   z.string(),
-  z.object({ n: number, success: number, cost: number }),
+  z.object({ n: number, success: number, cost: number, calls: z.record(z.string(), number).optional() }),
 ) satisfies z.ZodType<PolicyPoint['breakdown']>;
 
 type Payload<K extends RunEvent['kind'], Field extends keyof Extract<RunEvent, { kind: K }>> = z.ZodType<

@@ -1,11 +1,12 @@
 /** The lines beside the frontier: what each small chart shows, from a run's view. Pure. */
 import { frontierPoints, type RunView, type ViewPoint, type ViewStep } from '../runs/run-view.ts';
+import type { LineSeries } from '../ui/line-svg.ts';
 import { words } from '../words.ts';
 
 export type Multiple = {
   name: keyof typeof words.multiples.names;
   percent: boolean;
-  series: { label: string; color: string; values: (number | null)[]; points?: boolean }[];
+  series: LineSeries[];
 };
 
 /** Steps (start and every step) and the charts over them; a value that does not exist for a step is null. */

@@ -137,6 +137,7 @@ test('a database of version 1 is copied, brought up to date and holds what it he
   const found = (search: string) => store.trajectories('old', { search }).rows.map(({ sample }) => sample);
   assert.deepEqual(found('plus'), [1, 0], 'the search index was filled from the old rows: the prompt');
   assert.deepEqual(found('four'), [0], 'the answer');
+  assert.deepEqual(store.trajectories('old', { search: 'four' }).rows[0].rewards, [1, 0.5], 'a row has its rewards');
   assert.deepEqual(found('result'), [0], 'the tool output');
   store.append(started('new'));
   store.close();

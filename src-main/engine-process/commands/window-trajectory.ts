@@ -63,15 +63,9 @@ function groupOf(store: Store, found: ReturnType<Store['trajectory']>): GroupMem
   const { runId, step, attempt, superseded, problem } = found;
   const filter = { step, problemId: problem.id, superseded };
   const { rows } = store.trajectories(runId, filter, { limit: 1000, order: 'oldest' });
-  const rewards = new Map(
-    store
-      .readStep(runId, step, attempt)
-      .filter((group) => group.problem.id === problem.id)
-      .flatMap((group) => group.trajectories.map((each) => [each.sample, each.rewards] as const)),
-  );
   return rows
     .filter((row) => row.attempt === attempt)
-    .map(({ key, sample, success, cost, calls, paretoRank, advantage }) => ({
+    .map(({ key, sample, success, cost, calls, paretoRank, advantage, rewards }) => ({
       key,
       sample,
       success,
@@ -79,6 +73,6 @@ function groupOf(store: Store, found: ReturnType<Store['trajectory']>): GroupMem
       calls,
       paretoRank,
       advantage,
-      rewards: rewards.get(sample) ?? [],
+      rewards,
     }));
 }

@@ -61,15 +61,23 @@ export function policyPoint(
   };
 }
 
-/** By task (`task:NAME`), by tag (`tag:NAME`), and what no demonstration ever held (`unseen`). */
+/** By task (`task:NAME`, with the calls by tool), by tag (`tag:NAME`), and what no demonstration ever held (`unseen`). */
 function breakdownOf(graded: readonly EvaluatedTrajectory[]): PolicyPoint['breakdown'] {
   const parts = new Map<string, { n: number; right: number; cost: number }>();
+  const calls = new Map<string, Record<string, number>>();
   for (const { problem, trajectory } of graded) {
     const names = [
       `task:${problem.task}`,
       ...problem.tags.map((tag) => `tag:${tag}`),
       ...(problem.unseen ? ['unseen'] : []),
     ];
+    const [byTask] = names;
+    const counts = calls.get(byTask) ?? {};
+    // a call of a tool that does not exist has no price
+    for (const { name, status } of trajectory.toolCalls) {
+      if (status !== 'unknown-tool') counts[name] = (counts[name] ?? 0) + 1;
+    }
+    calls.set(byTask, counts);
     for (const name of names) {
       const part = parts.get(name) ?? { n: 0, right: 0, cost: 0 };
       parts.set(name, {
@@ -80,6 +88,10 @@ function breakdownOf(graded: readonly EvaluatedTrajectory[]): PolicyPoint['break
     }
   }
   return Object.fromEntries(
-    [...parts].map(([name, { n, right, cost }]) => [name, { n, success: right / n, cost: cost / n }]),
+    [...parts].map(([name, { n, right, cost }]) => {
+      const counts = calls.get(name);
+      const means = counts && Object.fromEntries(Object.entries(counts).map(([tool, count]) => [tool, count / n]));
+      return [name, { n, success: right / n, cost: cost / n, ...(means && { calls: means }) }];
+    }),
   );
 }

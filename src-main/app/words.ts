@@ -1,0 +1,57 @@
+/** All English texts of the main process (menu, dialogs, notifications), in one place so that they can be translated. */
+import type { MenuCommand, purposes } from '../contract/window-api.ts';
+
+const commands: Record<MenuCommand, string> = {
+  'new-run': 'New Run',
+  'open-model': 'Import Model…',
+  'open-task': 'Open Task File…',
+  export: 'Export Model…',
+  'save-table': 'Save Table as CSV…',
+  'save-chart': 'Save Chart as SVG…',
+  undo: 'Undo',
+  redo: 'Redo',
+  find: 'Find Trajectories',
+  palette: 'Command Palette',
+  shortcuts: 'Keyboard Shortcuts',
+  'view-runs': 'Runs',
+  'view-models': 'Models',
+  'view-tasks': 'Tasks',
+  'view-tools': 'Tools',
+  'view-compare': 'Compare',
+  'view-device': 'Device',
+  'pause-or-resume': 'Pause or Resume',
+  stop: 'Stop',
+  'previous-step': 'Previous Step',
+  'next-step': 'Next Step',
+  play: 'Play Steps',
+  'delete-run': 'Delete Run',
+  settings: 'Settings',
+};
+
+const dialogs: Record<(typeof purposes)[number] | 'save', string> = {
+  model: 'Choose the folder of a model',
+  task: 'Choose a task file',
+  corpus: 'Choose a corpus file',
+  export: 'Choose where the exported folder goes',
+  data: 'Choose the folder in which the data folder is to lie',
+  save: 'Save',
+};
+
+export const appWords = {
+  menu: {
+    commands,
+    file: 'File',
+    edit: 'Edit',
+    view: 'View',
+    run: 'Run',
+    help: 'Help',
+    guide: 'Guide (opens the browser)',
+    paper: 'The Paper (opens the browser)',
+  },
+  dialogs,
+  runFailed: (run: string) => `Run ${run} failed`,
+  runFinished: (run: string) => `Run ${run} has finished`,
+  runEnded: (step: number, reason: string) => `Step ${step}. ${reason}`,
+  engineGone: (reason: string) => `The engine ${reason}.`,
+  smallerBatch: 'A smaller rollout batch or micro-batch needs less memory.',
+};

@@ -1,0 +1,36 @@
+/** What evaluated trajectories add up to. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ToolCallRecord } from '../../src-main/contract/records.ts';
+import { type EvaluatedTrajectory, policyPoint } from '../../src-main/engine/run/evaluate.ts';
+
+const call = (name: string, status: ToolCallRecord['status'] = 'ok', price = 1) =>
+  ({ name, status, price }) as ToolCallRecord;
+const one = (task: string, success: boolean | null, toolCalls: ToolCallRecord[]): EvaluatedTrajectory => ({
+  problem: { task, tags: ['t'], unseen: true } as unknown as EvaluatedTrajectory['problem'],
+  trajectory: {
+    success,
+    toolCalls,
+    sampledLogprobs: [],
+    cost: toolCalls.reduce((sum, { price }) => sum + price, 0),
+  } as unknown as EvaluatedTrajectory['trajectory'],
+});
+
+test('a point keeps the mean priced calls of each tool by task, so that its cost at other prices is known', () => {
+  const evaluated = [
+    one('a', true, [call('python'), call('python')]),
+    one('a', false, [call('search'), call('magic', 'unknown-tool', 0)]),
+    one('a', null, [call('python')]),
+    one('b', true, []),
+  ];
+  const { breakdown, cost } = policyPoint(evaluated, {
+    step: 0,
+    split: 'report',
+    sampling: 'sampled',
+    klToStart: null,
+  });
+  assert.deepEqual(breakdown['task:a'], { n: 2, success: 0.5, cost: 1.5, calls: { python: 1, search: 0.5 } });
+  assert.deepEqual(breakdown['task:b'], { n: 1, success: 1, cost: 0, calls: {} });
+  assert.equal(breakdown['tag:t'].calls, undefined);
+  assert.equal(cost, 1);
+});
