@@ -10,6 +10,7 @@ import {
   add,
   cast,
   concat,
+  expand,
   gatherElements,
   less,
   lessOrEqual,
@@ -99,23 +100,67 @@ function greedyTokens(logits: Value): { tokens: Value; logprobs: Value } {
   return { tokens, logprobs: sub(gatherElements(shifted, tokens, 1), logSum) };
 }
 
+/** From this vocabulary on, sampling looks for the block of tokens first: a running sum over all of them is one thread's work. */
+const MANY_TOKENS = 8192;
+
 /**
  * Inverse CDF: the token is the number of cumulative odds at or below u times their total. Only tokens with positive odds
  * can be drawn. logits [B, V], uniforms in (0, 1) [B, R] -> [B, R].
  */
 export function sampleTokens(logits: Value, uniforms: Value): { tokens: Value; logprobs: Value } {
-  const { graph } = logits;
-  const [rows, vocabulary] = logits.shape;
-  const draws = uniforms.shape[1];
   const shifted = sub(logits, reduceMax(logits, [-1]));
-  const cumulative = cumulativeSum(exp(shifted), 1);
-  const total = reduceMax(cumulative, [-1]);
-  const below = lessOrEqual(
-    reshape(cumulative, [rows, 1, vocabulary]),
-    reshape(mul(uniforms, total), [rows, draws, 1]),
-  );
-  const count = reduceSum(cast(below, 'float32'), [-1], false);
-  const last = graph.constant('float32', (vocabulary as number) - 1);
-  const tokens = cast(maximum(minimum(count, last), 0), 'int64');
+  const odds = exp(shifted);
+  const width = blockWidth(logits.shape[1] as number);
+  const { index, total } = width === 1 ? drawOne(odds, uniforms) : drawByBlock(odds, uniforms, width);
+  const tokens = cast(index, 'int64');
   return { tokens, logprobs: sub(gatherElements(shifted, tokens, 1), log(total)) };
+}
+
+/** The divisor of a large vocabulary nearest to its root, 1 where there is none between 16 and 2048 or no need of one. */
+export function blockWidth(vocabulary: number): number {
+  if (vocabulary < MANY_TOKENS) return 1;
+  const root = Math.sqrt(vocabulary);
+  let best = 1;
+  for (let width = 16; width <= 2048; width++) {
+    if (vocabulary % width === 0 && Math.abs(width - root) < Math.abs(best - root)) best = width;
+  }
+  return best;
+}
+
+/** odds [B, V], uniforms [B, R] -> index float [B, R], total [B, 1]. */
+function drawOne(odds: Value, uniforms: Value): { index: Value; total: Value } {
+  const cumulative = cumulativeSum(odds, 1);
+  const total = reduceMax(cumulative, [-1]);
+  return { index: countUpTo(oneForAll(cumulative), mul(uniforms, total)), total };
+}
+
+/** The same draw in two: the block that holds it, then the token in it. What rounding moves past a block's end stays in it. */
+function drawByBlock(odds: Value, uniforms: Value, width: number): { index: Value; total: Value } {
+  const [rows, vocabulary] = odds.shape;
+  const draws = uniforms.shape[1];
+  const blocks = reshape(odds, [rows, (vocabulary as number) / width, width]);
+  const sums = reduceSum(blocks, [-1], false);
+  const upTo = cumulativeSum(sums, 1);
+  const total = reduceMax(upTo, [-1]);
+  const target = mul(uniforms, total);
+  const block = countUpTo(oneForAll(upTo), target);
+  const chosen = cast(block, 'int64');
+  const below = gatherElements(sub(upTo, sums), chosen, 1);
+  const everyToken = expand(reshape(chosen, [rows, draws, 1]), [rows, draws, width]);
+  const within = cumulativeSum(gatherElements(blocks, everyToken, 1), 2);
+  const end = reshape(reduceMax(within, [-1]), [rows, draws]);
+  const rest = maximum(minimum(sub(target, below), mul(end, 1 - 2 ** -22)), 0);
+  return { index: add(mul(block, width), countUpTo(within, rest)), total };
+}
+
+/** [B, N] -> [B, 1, N] */
+function oneForAll(cumulative: Value): Value {
+  return reshape(cumulative, [cumulative.shape[0], 1, cumulative.shape[1]]);
+}
+
+/** How many of the N cumulative odds [B, 1 or R, N] of each draw are at or below its bound [B, R], at most N - 1: [B, R]. */
+function countUpTo(cumulative: Value, bounds: Value): Value {
+  const below = lessOrEqual(cumulative, reshape(bounds, [...bounds.shape, 1]));
+  const last = (cumulative.shape[2] as number) - 1;
+  return minimum(reduceSum(cast(below, 'float32'), [-1], false), last);
 }
