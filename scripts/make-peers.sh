@@ -24,7 +24,10 @@ packages=(
   onnxruntime==1.32.0
   onnxruntime-genai==0.18.0
   numpy==2.4.6
+  gguf==0.19.0
 )
+# compiled on the spot: needs a C++ compiler and cmake; without them llama.cpp's cells stay empty
+compiled=llama-cpp-python==0.3.36
 done_mark=$folder/.made-of
 if [[ -f $done_mark && $(<"$done_mark") == "${packages[*]}" ]]; then
   echo "peers: $folder is complete"
@@ -38,5 +41,7 @@ fi
 "$python" -m venv "$folder"
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[@]}"
 "$folder/bin/python" -c 'import torch, transformers, peft, trl, datasets, onnx, onnxruntime_genai'
+CMAKE_ARGS=-DGGML_NATIVE=ON "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$compiled" ||
+  echo "peers: $compiled could not be built; its measurements are left out" >&2
 echo "${packages[*]}" >"$done_mark"
 echo "peers: $folder is complete"

@@ -3,7 +3,7 @@
  * measurement, ours and the peer's in turn, and the starter agent's step by part. Peers are Python programs in a virtual
  * environment named by PARETUNE_PEERS (scripts/make-peers.sh makes it); without it their cells stay empty.
  *
- *   npm run bench -- [--json] [--rounds 3] [--threads 2]
+ *   npm run bench -- [--json] [--rounds 3] [--threads 2] [--shape small,starter,135M] [--only REGEX]
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -15,6 +15,8 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
+    shape: { type: 'string', default: 'small,starter,135M' },
+    only: { type: 'string', default: '' },
     threads: { type: 'string', default: String(Math.min(2, availableParallelism())) },
   },
 });
@@ -35,54 +37,114 @@ type Row = {
   peakMb: [number, number | null];
 };
 
-const shapes = {
-  small: ['--hidden', '192', '--layers', '6', '--heads', '6', '--kv', '3', '--ff', '512', '--vocab', '512'],
-  starter: ['--hidden', '96', '--layers', '3', '--heads', '4', '--kv', '4', '--ff', '192', '--vocab', '677'],
-};
-const batch = ['--prompts', '8', '--group', '8', '--prompt-len', '32', '--new-tokens', '64'];
 const here = import.meta.dirname;
 const peers = process.env.PARETUNE_PEERS;
 const python = peers ? join(peers, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python') : null;
 if (python && !existsSync(python)) throw new Error(`PARETUNE_PEERS is ${peers}, but ${python} does not exist`);
 
+/** One measurement: what our program does, the peer's script with what it needs more, and the number of interest. */
+type Work = { name: string; unit: Row['unit']; ours: string[]; peer: string[]; more?: string[] };
+
+/** Weights that training leaves alone are kept prepacked in the decoding session, as a run does. */
+const frozen = ['--frozen', '1'];
+const adapter = ['--lora', '16', ...frozen];
+const prefill: Work = {
+  name: 'prefill, 8 prompts of 256',
+  unit: 'tokens/s',
+  ours: ['prefill'],
+  peer: ['llama_decode.py'],
+  more: ['--prompts', '8', '--group', '1', '--prompt-len', '256', '--new-tokens', '1'],
+};
+const batchOf = (prompts: number, group: number) => ['--prompts', String(prompts), '--group', String(group)];
+const generate = (sequences: number, group: number, ours: string[] = []): Work[] => [
+  {
+    name: `rollout, batch ${sequences}, llama.cpp`,
+    unit: 'tokens/s',
+    ours: ['generate', ...ours],
+    peer: ['llama_decode.py'],
+    more: batchOf(sequences / group, group),
+  },
+  {
+    name: `rollout, batch ${sequences}, transformers`,
+    unit: 'tokens/s',
+    ours: ['generate', ...ours],
+    peer: ['transformers_generate.py'],
+    more: batchOf(sequences / group, group),
+  },
+];
+const shapes: Record<string, { size: string[]; batch: string[]; works: Work[] }> = {
+  small: {
+    size: ['--hidden', '192', '--layers', '6', '--heads', '6', '--kv', '3', '--ff', '512', '--vocab', '512'],
+    batch: [...batchOf(8, 8), '--prompt-len', '32', '--new-tokens', '64'],
+    works: [
+      { name: 'GRPO step', unit: 's/step', ours: ['step'], peer: ['trl_grpo.py'] },
+      { name: 'training step', unit: 's/step', ours: ['train'], peer: ['torch_train_step.py'] },
+      ...generate(1, 1),
+      ...generate(16, 8),
+      ...generate(64, 8),
+      prefill,
+    ],
+  },
+  starter: {
+    size: ['--hidden', '96', '--layers', '3', '--heads', '4', '--kv', '4', '--ff', '192', '--vocab', '677'],
+    batch: [...batchOf(8, 8), '--prompt-len', '32', '--new-tokens', '64'],
+    works: [
+      { name: 'GRPO step', unit: 's/step', ours: ['step'], peer: ['trl_grpo.py'] },
+      { name: 'training step', unit: 's/step', ours: ['train'], peer: ['torch_train_step.py'] },
+      ...generate(64, 8),
+    ],
+  },
+  '135M': {
+    size: ['--hidden', '576', '--layers', '30', '--heads', '9', '--kv', '3', '--ff', '1536', '--vocab', '49152'],
+    batch: [...batchOf(2, 8), '--prompt-len', '64', '--new-tokens', '40', '--steps', '3'],
+    works: [
+      {
+        name: 'GRPO step, LoRA 16',
+        unit: 's/step',
+        ours: ['step', ...adapter],
+        peer: ['trl_grpo.py'],
+        more: ['--lora', '16'],
+      },
+      {
+        name: 'training step, LoRA 16',
+        unit: 's/step',
+        ours: ['train', ...adapter],
+        peer: ['torch_train_step.py'],
+        more: ['--lora', '16'],
+      },
+      ...generate(1, 1, frozen),
+      ...generate(16, 8, frozen),
+      ...generate(64, 8, frozen),
+      prefill,
+    ],
+  },
+};
+
 const rows: Row[] = [];
-for (const [shape, size] of Object.entries(shapes)) {
-  const work = [...size, ...batch, '--threads', options.threads];
-  row(`GRPO step`, shape, 's/step', ['step', ...work], ['trl_grpo.py', ...work], (report) => report.step_s as number);
-  row(
-    'training step',
-    shape,
-    's/step',
-    ['train', ...work],
-    ['torch_train_step.py', ...work],
-    (report) => report.step_s as number,
-  );
-  const generate = (report: Report) =>
-    (report.tokens_per_s as number | undefined) ?? (report.batch_64 as { tokens_per_s: number }).tokens_per_s;
-  row('rollout, batch 64', shape, 'tokens/s', ['generate', ...work], ['transformers_generate.py', ...work], generate);
+for (const [shape, { size, batch, works }] of Object.entries(shapes)) {
+  if (!options.shape.split(',').includes(shape)) continue;
+  for (const work of works)
+    if (new RegExp(options.only).test(work.name)) rows.push(measure(shape, [...size, ...batch], work));
 }
 if (options.json)
   console.log(JSON.stringify({ threads: Number(options.threads), node: process.version, rows }, null, 1));
 else printTable();
 
-function row(
-  name: string,
-  shape: string,
-  unit: Row['unit'],
-  ours: string[],
-  theirs: string[],
-  read: (report: Report) => number,
-): void {
+/** Ours and the peer's in turn, as often as asked. A peer that fails is an empty cell, told on standard error. */
+function measure(shape: string, common: string[], { name, unit, ours, peer: theirs, more = [] }: Work): Row {
+  const args = [...common, ...more, '--threads', options.threads];
   const mine: Report[] = [];
   const other: Report[] = [];
   for (let round = 0; round < Number(options.rounds); round++) {
-    mine.push(run(process.execPath, [join(here, 'ours.ts'), ...ours]));
-    if (python) other.push(run(python, [join(here, 'peers', theirs[0]), ...theirs.slice(1)]));
+    mine.push(run(process.execPath, [join(here, 'ours.ts'), ...ours, ...args]));
+    if (python) other.push(...peerReport(python, [join(here, 'peers', theirs[0]), ...theirs.slice(1), ...args]));
   }
+  const read = (report: Report) => (unit === 's/step' ? report.step_s : report.tokens_per_s) as number;
   const own = numbers(mine.map(read));
   const peer = other.length > 0 ? numbers(other.map(read)) : null;
   const ratio = peer === null ? null : unit === 's/step' ? peer.median / own.median : own.median / peer.median;
-  rows.push({
+  console.error(`${shape}: ${name} measured`);
+  return {
     name,
     shape,
     unit,
@@ -93,8 +155,16 @@ function row(
     repetitions: mine.length,
     spread: [own.spread, peer?.spread ?? null],
     peakMb: [peak(mine)!, peak(other)],
-  });
-  console.error(`${shape}: ${name} measured`);
+  };
+}
+
+function peerReport(program: string, args: string[]): Report[] {
+  try {
+    return [run(program, args)];
+  } catch (error) {
+    console.error(`the peer ${args[0]} failed: ${(error as Error).message.split('\n')[0]}`);
+    return [];
+  }
 }
 
 function run(program: string, args: string[]): Report {
@@ -120,7 +190,7 @@ function printTable(): void {
     r.name,
     `${r.ours.toPrecision(4)} ${r.unit}`,
     r.peer === null ? '' : `${r.peer.toPrecision(4)} ${r.unit}`,
-    r.peerName ?? 'not measured (PARETUNE_PEERS)',
+    r.peerName ?? 'not measured',
     r.ratio === null ? '' : `${r.ratio.toFixed(2)}x`,
     `${r.peakMb[0]} / ${r.peakMb[1] ?? ''} MB`,
   ]);

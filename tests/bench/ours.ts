@@ -1,6 +1,7 @@
 /**
  * Our side of the benchmark, one process a measurement like the peers: the same work on the same random model, one JSON
- * line. `step` is a whole GRPO step (rollouts, one update), `train` the full-parameter update, `generate` decoding alone.
+ * line. `step` is a whole GRPO step (rollouts, one update), `train` the update alone, `generate` decoding alone, `prefill`
+ * prompts of one sampled token each. With `--lora R` an adapter on every linear layer is trained instead of everything.
  *
  *   node tests/bench/ours.ts step --hidden 192 --layers 6 --heads 6 --kv 3 --ff 512 --vocab 512 \
  *        --prompts 8 --group 8 --prompt-len 32 --new-tokens 64 --steps 6 --threads 2
@@ -12,10 +13,12 @@ import { randomStream } from '../../src-main/engine/base/random.ts';
 import type { ModelConfig } from '../../src-main/engine/model/model-config.ts';
 import { collectTrajectories, type TurnFormat } from '../../src-main/engine/rollout/collect.ts';
 import { DecodeEngine } from '../../src-main/engine/rollout/decode-engine.ts';
-import { randomPolicy } from '../../src-main/engine/runtime/policy.ts';
+import { makePolicy, type Policy, randomPolicy } from '../../src-main/engine/runtime/policy.ts';
 import { runtimeVersion } from '../../src-main/engine/runtime/session.ts';
 import type { TrainRow } from '../../src-main/engine/train/pack-batch.ts';
 import { Trainer } from '../../src-main/engine/train/trainer.ts';
+
+type Weights = Map<string, { data: Float32Array }>;
 
 const number = (fallback: number) => ({ type: 'string', default: String(fallback) }) as const;
 const { values, positionals } = parseArgs({
@@ -32,6 +35,8 @@ const { values, positionals } = parseArgs({
     'prompt-len': number(32),
     'new-tokens': number(64),
     steps: number(6),
+    /** rank of the adapter, 0 for none */
+    lora: number(0),
     /** 1 keeps the weights prepacked inside the decoding session, as a run with an adapter does */
     frozen: number(0),
     threads: number(availableParallelism()),
@@ -39,8 +44,10 @@ const { values, positionals } = parseArgs({
 });
 const option = (name: keyof typeof values) => Number(values[name]);
 const WARM_UP = 2;
+const [what = 'step'] = positionals;
 const promptLength = option('prompt-len');
-const length = promptLength + option('new-tokens');
+const newTokens = what === 'prefill' ? 1 : option('new-tokens');
+const length = promptLength + newTokens;
 const random = randomStream(0, 'bench');
 
 const config: ModelConfig = {
@@ -64,7 +71,7 @@ const config: ModelConfig = {
   eosTokenIds: [1],
   padTokenId: 0,
 };
-const policy = randomPolicy(config, random);
+const policy = option('lora') === 0 ? randomPolicy(config, random) : adapted(option('lora'));
 const threads = option('threads');
 const engine = new DecodeEngine(policy, { threads, maxTokens: length, frozen: option('frozen') === 1 });
 const trainer = new Trainer(policy, {
@@ -119,7 +126,7 @@ async function rollouts(step: number): Promise<TrainRow[]> {
       clock: () => performance.now(),
     },
   );
-  const trained = Array.from({ length: option('new-tokens') }, (_, i) => promptLength + i);
+  const trained = Array.from({ length: newTokens }, (_, i) => promptLength + i);
   return groups.flat().map(({ tokens }) => ({ tokens, trained, advantage: random.normal() }));
 }
 
@@ -138,12 +145,18 @@ function problem(id: string): Problem {
   };
 }
 
+function adapted(rank: number): Policy {
+  const targets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+  const { tensors } = randomPolicy(config, random).base;
+  return makePolicy(config, new Map(Object.entries(tensors)) as Weights, { rank, alpha: 2 * rank, targets });
+}
+
 const work: Record<string, (step: number, rows: TrainRow[]) => Promise<unknown>> = {
   step: async (step) => trainer.update(await rollouts(step), 1e-4),
   train: (_, rows) => trainer.update(rows, 1e-4),
   generate: (step) => rollouts(step),
+  prefill: (step) => rollouts(step),
 };
-const [what = 'step'] = positionals;
 const fixed = await rollouts(-1);
 const times: number[] = [];
 for (let step = 0; step < WARM_UP + option('steps'); step++) {
@@ -154,7 +167,7 @@ for (let step = 0; step < WARM_UP + option('steps'); step++) {
 times.sort((a, b) => a - b);
 const median = times[times.length >> 1];
 const sequences = option('prompts') * option('group');
-const tokens = what === 'train' ? sequences * length : sequences * option('new-tokens');
+const tokens = { train: sequences * length, prefill: option('prompts') * promptLength }[what] ?? sequences * newTokens;
 console.log(
   JSON.stringify({
     peer: `paretune on onnxruntime ${runtimeVersion}`,

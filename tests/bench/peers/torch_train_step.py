@@ -1,4 +1,4 @@
-"""Peer: the full-parameter training step of torch, eager, on the CPU.
+"""Peer: the training step of torch, eager, on the CPU: of all parameters, or of an adapter by peft (--lora RANK).
 
 A step is forward, backward, clipping to norm 1 and a fused AdamW update, on prompts x group sequences of prompt-len +
 new-tokens tokens, of which the last new-tokens are targets; logits are made only where they are needed. Prints one JSON
@@ -13,15 +13,16 @@ from statistics import median
 import torch
 from torch.nn.functional import cross_entropy
 
-from shapes import parameters, parse, random_llama
+from shapes import parameters, parse, random_llama, with_adapter
 
 WARM_UP = 2
 
 
 def main():
     options = parse(__doc__, steps=12)
-    model = random_llama(options).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    model = with_adapter(random_llama(options), options.lora).train()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
     sequences = options.prompts * options.group
     ids = torch.randint(2, options.vocab, (sequences, options.prompt_len + options.new_tokens))
     targets = ids[:, options.prompt_len :]
@@ -32,14 +33,14 @@ def main():
         logits = model(input_ids=ids, use_cache=False, logits_to_keep=options.new_tokens + 1).logits[:, :-1]
         loss = cross_entropy(logits.flatten(0, 1), targets.flatten())
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
         times.append(time.perf_counter() - start)
     counted = times[WARM_UP:]
     report = {
-        "peer": "torch",
+        "peer": f"torch {torch.__version__}" + (" + peft" if options.lora else ""),
         "step_s": round(median(counted), 4),
         "fastest_s": round(min(counted), 4),
         "tokens_per_s": round(ids.numel() / median(counted), 1),

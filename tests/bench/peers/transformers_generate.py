@@ -1,4 +1,4 @@
-"""Peer: sampling with transformers' generate on the CPU, at two batch sizes.
+"""Peer: sampling with transformers' generate on the CPU, prompts x group sequences in one batch.
 
 Every sequence has prompt-len given tokens and gets exactly new-tokens sampled ones (T = 1, no end token, key-value
 cache). Prints one JSON line: sampled tokens a second, the prompt's time included; median of steps rounds after a
@@ -6,15 +6,15 @@ warm-up.
 """
 
 import json
+import resource
 import time
 from statistics import median
 
 import torch
+import transformers
 from transformers import GenerationConfig
 
 from shapes import PAD, parse, random_llama
-
-BATCHES = (16, 64)
 
 
 def main():
@@ -24,20 +24,21 @@ def main():
         do_sample=True, temperature=1.0, top_k=0, max_new_tokens=options.new_tokens, pad_token_id=PAD, eos_token_id=None
     )
     model.generation_config = settings
-    report = {"peer": "transformers"}
-    for batch in BATCHES:
-        ids = torch.randint(2, options.vocab, (batch, options.prompt_len))
-        times = []
-        for _ in range(options.steps + 1):
-            start = time.perf_counter()
-            result = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings)
-            times.append(time.perf_counter() - start)
-        assert result.shape == (batch, options.prompt_len + options.new_tokens), result.shape
-        tokens = batch * options.new_tokens
-        report[f"batch_{batch}"] = {
-            "tokens_per_s": round(tokens / median(times[1:]), 1),
-            "best_tokens_per_s": round(tokens / min(times[1:]), 1),
-        }
+    batch = options.prompts * options.group
+    ids = torch.randint(2, options.vocab, (batch, options.prompt_len))
+    times = []
+    for _ in range(options.steps + 1):
+        start = time.perf_counter()
+        result = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=settings)
+        times.append(time.perf_counter() - start)
+    assert result.shape == (batch, options.prompt_len + options.new_tokens), result.shape
+    tokens = batch * options.new_tokens
+    report = {
+        "peer": f"transformers {transformers.__version__}",
+        "tokens_per_s": round(tokens / median(times[1:]), 1),
+        "best_tokens_per_s": round(tokens / min(times[1:]), 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
     print(json.dumps(report))
 
 

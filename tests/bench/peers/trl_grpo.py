@@ -6,18 +6,20 @@ the call of the reward function, the rest of a step is `train_s`. Prints one JSO
 """
 
 import json
+import resource
 import tempfile
 import time
 import zlib
 from statistics import median
 
 import torch
+import trl
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
-from shapes import parameters, parse, random_llama
+from shapes import adapter_settings, parameters, parse, random_llama
 
 
 def word_tokenizer(size):
@@ -62,13 +64,6 @@ def main():
     model = random_llama(options)
     count = parameters(model)
     sequences = options.prompts * options.group
-    adapter = None
-    if options.lora:
-        from peft import LoraConfig
-
-        adapter = LoraConfig(
-            r=options.lora, lora_alpha=2 * options.lora, target_modules="all-linear", task_type="CAUSAL_LM"
-        )
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
@@ -76,7 +71,7 @@ def main():
             reward_funcs=clock.reward,
             train_dataset=random_prompts(options),
             processing_class=word_tokenizer(options.vocab),
-            peft_config=adapter,
+            peft_config=adapter_settings(options.lora) if options.lora else None,
             args=GRPOConfig(
                 output_dir=folder,
                 per_device_train_batch_size=sequences,
@@ -102,13 +97,14 @@ def main():
     generate = median(ready - start for start, ready in list(zip(clock.began, clock.sampled))[1:])
     tokens = sequences * options.new_tokens
     report = {
-        "peer": "trl",
+        "peer": f"TRL {trl.__version__}" + (" + peft" if options.lora else ""),
         "step_s": round(step, 3),
         "generate_s": round(generate, 3),
         "train_s": round(step - generate, 3),
         "sampled_tokens": tokens,
         "sampled_tokens_per_s": round(tokens / generate, 1),
         "steps_per_min": round(60 / step, 2),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "params": count,
     }
     print(json.dumps(report))
