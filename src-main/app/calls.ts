@@ -101,6 +101,7 @@ export function callHandlers(context: CallContext): CallHandlers {
       return handles.closed({ runs: rows.filter(({ runId }) => !deletions.pending(runId)) });
     },
     run: async (payload) => handles.closed(await read('run', 'window-run', payload)),
+    statistics: (payload) => read('statistics', 'window-statistics', payload),
     evaluations: (payload) => read('evaluations', 'window-rows', { ...payload, kind: 'evaluations' }),
     steps: (payload) => read('steps', 'window-rows', { ...payload, kind: 'steps' }),
     checkpoints: (payload) => read('checkpoints', 'window-rows', { ...payload, kind: 'checkpoints' }),

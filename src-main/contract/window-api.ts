@@ -80,6 +80,8 @@ export const calls = {
 
   runs: z.strictObject({}),
   run: z.strictObject({ run }),
+  /** what all its trajectories add up to: takes as long as there are many */
+  statistics: z.strictObject({ run }),
   evaluations: z.strictObject({ run, superseded: z.boolean().default(false) }),
   /** steps above `after` only, for following a run */
   steps: z.strictObject({ run, after: key.default(0) }),
@@ -198,6 +200,7 @@ type Results = {
   snapshot: Snapshot;
   runs: { runs: r.RunRow[] };
   run: r.RunDetail;
+  statistics: r.RunStatistics;
   evaluations: { rows: r.EvaluationRow[] };
   steps: { rows: r.StepRow[] };
   trajectories: r.TrajectoryPage;

@@ -67,7 +67,6 @@ export type RunDetail = {
   attempts: { attempt: number; fromStep: number; startedAtMs: number }[];
   priceChanges: PriceRow[];
   artifacts: { step: number; kind: string; path: Handle; bytes: number; details: Json }[];
-  statistics: RunStatistics;
   tags: string[];
   note: string;
 };

@@ -19,6 +19,7 @@ export const commands = {
   'tools-try': () => import('./commands/tools-try.ts'),
   'window-runs': () => import('./commands/window-runs.ts'),
   'window-run': () => import('./commands/window-run.ts'),
+  'window-statistics': () => import('./commands/window-statistics.ts'),
   'window-rows': () => import('./commands/window-rows.ts'),
   'window-trajectories': () => import('./commands/window-trajectories.ts'),
   'window-trajectory': () => import('./commands/window-trajectory.ts'),

@@ -40,6 +40,9 @@ const runEvent = z.custom<RunEvent>(
   { message: 'not a run event' },
 );
 
+/** An answer is a record of ours, made and typed in the engine: thousands of rows are not checked again number by number. */
+const ownRecord = z.custom<Json>((value) => value !== undefined, { message: 'no result' });
+
 const errorRecord: z.ZodType<ErrorRecord> = z.strictObject({
   code: z.custom<ErrorRecord['code']>((value) => typeof value === 'string'),
   message: z.string(),
@@ -62,7 +65,7 @@ export const replySchema = z.discriminatedUnion('kind', [
   }),
   /** one part of an answer that is a list, as soon as it is known */
   z.strictObject({ kind: z.literal('item'), id, item: json }),
-  z.strictObject({ kind: z.literal('result'), id, result: json }),
+  z.strictObject({ kind: z.literal('result'), id, result: ownRecord }),
   z.strictObject({ kind: z.literal('error'), id, error: errorRecord }),
 ]);
 export type Reply = z.output<typeof replySchema>;

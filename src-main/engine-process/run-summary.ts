@@ -9,9 +9,8 @@ export type RunSummary = Summary & { database: string };
 export function summarizeRun(store: Readers & { dataFolder: string }, name: string): RunSummary {
   const { config, facts, attempts: _, ...listing } = store.getRun(name);
   const { runId } = listing;
-  const steps = store.steps(runId).map(({ metrics }) => metrics);
-  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
-  const stepSeconds = sum(steps.map(({ stepMs }) => stepMs)) / 1000;
+  const { stepMs, sampledTokens } = store.stepTotals(runId);
+  const stepSeconds = stepMs / 1000;
 
   const frontier = new Set(store.frontier(runId, 'selection').map(({ key }) => key));
   const toPoint = ({ point: { breakdown: __, ...point }, checkpoint, key }: EvaluationRow): SummaryPoint => ({
@@ -34,7 +33,7 @@ export function summarizeRun(store: Readers & { dataFolder: string }, name: stri
     costLimit: facts.costLimit,
     referencePrice: facts.referencePrice,
     stepSeconds,
-    tokensPerSecond: stepSeconds > 0 ? sum(steps.map(({ sampledTokens }) => sampledTokens)) / stepSeconds : null,
+    tokensPerSecond: stepSeconds > 0 ? sampledTokens / stepSeconds : null,
     hypervolume:
       selection.length === 0
         ? null

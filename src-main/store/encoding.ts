@@ -81,14 +81,20 @@ export function encodeFloats(values: readonly number[]): Buffer {
   return bytes;
 }
 
+/** How many numbers `encodeFloats` wrote into so many bytes, from the first of them. Throws a plain Error for bytes that are none. */
+export function floatCount(head: Uint8Array, length: number): number {
+  const width = head[0];
+  if (width !== 4 && width !== 8) throw new Error(`number width ${width} is unknown`);
+  if ((length - 1) % width !== 0) throw new Error('a number is cut off');
+  return (length - 1) / width;
+}
+
 /** The numbers of `encodeFloats`. Throws a plain Error for bytes that are none. */
 export function decodeFloats(bytes: Uint8Array): number[] {
-  const width = bytes[0];
-  if (width !== 4 && width !== 8) throw new Error(`number width ${width} is unknown`);
-  if ((bytes.length - 1) % width !== 0) throw new Error('a number is cut off');
+  const count = floatCount(bytes, bytes.length);
   const view = new DataView(bytes.buffer, bytes.byteOffset + 1, bytes.length - 1);
-  return Array.from({ length: view.byteLength / width }, (_, index) =>
-    width === 4 ? view.getFloat32(index * 4, true) : view.getFloat64(index * 8, true),
+  return Array.from({ length: count }, (_, index) =>
+    bytes[0] === 4 ? view.getFloat32(index * 4, true) : view.getFloat64(index * 8, true),
   );
 }
 

@@ -41,6 +41,16 @@ export function steps(db: Connection, run: string, options: WithSuperseded = {})
     .map((row) => ({ ...row, metrics: readJson(metricsSchema, row.metrics, `step ${row.step} of run ${runId}`) }));
 }
 
+/** What the steps add up to, without reading each: milliseconds, sampled tokens. */
+export function stepTotals(db: Connection, run: string): { stepMs: number; sampledTokens: number } {
+  return db
+    .prepare<[number], { stepMs: number; sampledTokens: number }>(
+      `SELECT total(metrics ->> 'stepMs') AS stepMs, total(metrics ->> 'sampledTokens') AS sampledTokens
+       FROM events JOIN steps USING (event_key) WHERE run_key = ? AND superseded_by IS NULL`,
+    )
+    .get(findRun(db, run).key)!;
+}
+
 type EvaluationColumns = Standing & {
   [K in Exclude<keyof PolicyPoint, 'breakdown' | 'klToStart'>]: PolicyPoint[K] | null;
 } & {

@@ -1,8 +1,18 @@
 /** All that can be asked of an open database, as one object: the same for the writer, a reader and the reader worker. */
 import { type Connection, explainFailures } from './database.ts';
 import { trajectories } from './page-trajectories.ts';
+import { outcomes, stepNumbers } from './read-outcomes.ts';
 import { events, statistics } from './read-events.ts';
-import { artifacts, checkpoints, evaluations, frontier, notices, priceChanges, steps } from './read-rows.ts';
+import {
+  artifacts,
+  checkpoints,
+  evaluations,
+  frontier,
+  notices,
+  priceChanges,
+  steps,
+  stepTotals,
+} from './read-rows.ts';
 import { getRun, listRuns } from './read-runs.ts';
 import { readStep, trajectory } from './read-trajectories.ts';
 
@@ -10,6 +20,9 @@ const queries = {
   listRuns,
   getRun,
   steps,
+  stepTotals,
+  stepNumbers,
+  outcomes,
   evaluations,
   frontier,
   checkpoints,

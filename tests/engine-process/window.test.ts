@@ -37,6 +37,7 @@ type Promised<C extends CommandName, N extends CallName> = ResultOf<C> extends C
 const promised: [
   Promised<'window-runs', 'runs'>,
   Promised<'window-run', 'run'>,
+  Promised<'window-statistics', 'statistics'>,
   Promised<'window-trajectories', 'trajectories'>,
   Promised<'window-trajectory', 'trajectory'>,
   Promised<'rescore', 'rescore'>,
@@ -52,7 +53,7 @@ const promised: [
   Promised<'window-tasks', 'tasks'>,
   Promised<'window-preview', 'previewTask'>,
   Promised<'window-estimate', 'estimate'>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
 
 before(() => {
   assert.ok(promised.every(Boolean));
@@ -84,7 +85,7 @@ test('runs come with the tags and notes that were given to them', async () => {
   assert.equal(runs[0].status, 'stopped', 'nobody writes it');
   const detail = await ask('window-run', { run: 'r' });
   assert.deepEqual([detail.tags, detail.summary.runId, detail.config.steps], [['good'], 'r', 4]);
-  assert.equal(detail.statistics.trajectories, 24);
+  assert.equal((await ask('window-statistics', { run: 'r' })).trajectories, 24);
   await assert.rejects(ask('window-annotate', { run: 'none', tags: [], note: '' }), { code: 'not-found' });
 });
 

@@ -259,3 +259,26 @@ test('the reader worker answers as the store does, while the store writes, and e
 test('a reader of a folder without a database rejects as the store throws', async () => {
   await assert.rejects(openReader(join(root, 'nowhere')), withCode('not-found', /no database/));
 });
+
+test('outcomes and totals are those of the steps read whole', () => {
+  for (const run of ['run-abc', 'run-abd']) {
+    const numbers = store.stepNumbers(run);
+    const whole = numbers
+      .flatMap((step) => store.readStep(run, step))
+      .flatMap((group) => group.trajectories)
+      .map(({ success, cost, sampledLogprobs, toolCalls }) => ({
+        success,
+        cost,
+        sampledTokens: sampledLogprobs.length,
+        calls: toolCalls.map(({ name, status }) => ({ name, status })),
+      }));
+    assert.deepEqual(store.outcomes(run, numbers[0], numbers[numbers.length - 1]), whole);
+    const metrics = store.steps(run).map((row) => row.metrics);
+    assert.deepEqual(store.stepTotals(run), {
+      stepMs: metrics.reduce((sum, { stepMs }) => sum + stepMs, 0),
+      sampledTokens: metrics.reduce((sum, { sampledTokens }) => sum + sampledTokens, 0),
+    });
+  }
+  assert.deepEqual(store.stepNumbers('run-abc'), [1, 2, 3, 4]);
+  assert.equal(store.outcomes('run-abc', 2, 3).length, 40);
+});

@@ -6,12 +6,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
-import { type EvaluatedTrajectory, policyPoint } from '../../engine/run/evaluate.ts';
+import { type Outcome, pointOfOutcomes } from '../../engine/run/evaluate.ts';
 import { withPoint } from '../../engine/run/run-state.ts';
-import type { PolicyPoint, ToolCallRecord } from '../../contract/records.ts';
+import type { PolicyPoint } from '../../contract/records.ts';
 import type { Rescored, RescoredPoint } from '../../contract/window-records.ts';
+import type { LoggedOutcome } from '../../store/read-outcomes.ts';
 import { defineCommand } from '../command.ts';
 import { withStore } from '../with-store.ts';
+
+/** Steps that are read between two looks at the stop signal. */
+const stepsAtOnce = 64;
 
 export const command = defineCommand({
   payload: z.strictObject({
@@ -22,34 +26,34 @@ export const command = defineCommand({
   async run({ run, prices: given, windows }, { dataFolder, progress, signal }): Promise<Rescored> {
     return withStore(dataFolder, 'read', async (store) => {
       const { runId, config, facts } = store.getRun(run);
-      const steps = store.steps(runId).map(({ step }) => step);
+      const steps = store.stepNumbers(runId);
       if (steps.length === 0) throw new ParetuneError('not-found', `Run ${runId} has no step yet.`);
       const prices = { ...config.prices, ...given };
       const toolPrice = (tool: string) => prices[tool] ?? 1;
       // a call of a tool that does not exist costs nothing, as in the rollout
-      const priceOf = ({ name, status }: ToolCallRecord) => (status === 'unknown-tool' ? 0 : toolPrice(name));
+      const priceOf = ({ name, status }: LoggedOutcome['calls'][number]) =>
+        status === 'unknown-tool' ? 0 : toolPrice(name);
       const known = new Set<string>();
       const size = Math.ceil(steps.length / windows);
       const points: RescoredPoint[] = [];
       for (let first = 0; first < steps.length; first += size) {
         const window = steps.slice(first, first + size);
-        const trajectories: EvaluatedTrajectory[] = [];
+        const outcomes: Outcome[] = [];
         let costBefore = 0;
-        for (const step of window) {
+        for (let i = 0; i < window.length; i += stepsAtOnce) {
           await nextTurn(); // a stop, and our own heartbeat, get their turn
           if (signal.aborted) throw new ParetuneError('interrupted', 'Stopped before all trajectories were scored.');
-          for (const group of store.readStep(runId, step)) {
-            for (const trajectory of group.trajectories) {
-              for (const { name } of trajectory.toolCalls) known.add(name);
-              const cost = trajectory.toolCalls.reduce((sum, call) => sum + priceOf(call), 0);
-              if (trajectory.success !== null) costBefore += trajectory.cost;
-              trajectories.push({ problem: group.problem, trajectory: { ...trajectory, cost } });
-            }
+          const last = Math.min(i + stepsAtOnce, window.length) - 1;
+          for (const { success, cost: paid, sampledTokens, calls } of store.outcomes(runId, window[i], window[last])) {
+            for (const { name } of calls) known.add(name);
+            const cost = calls.reduce((sum, call) => sum + priceOf(call), 0);
+            if (success !== null) costBefore += paid;
+            outcomes.push({ success, cost, calls: calls.length, sampledTokens });
           }
-          progress({ label: 'scoring', done: first + window.indexOf(step) + 1, total: steps.length, note: 'steps' });
+          progress({ label: 'scoring', done: first + last + 1, total: steps.length, note: 'steps' });
         }
         const at = { step: window[window.length - 1], split: 'train', sampling: 'sampled', klToStart: null } as const;
-        const { breakdown: _, ...point } = policyPoint(trajectories, at);
+        const point = pointOfOutcomes(outcomes, at);
         points.push({
           ...point,
           fromStep: window[0],

@@ -22,7 +22,6 @@ export const command = defineCommand({
         artifacts: store
           .artifacts(runId)
           .map(({ atMs: _at, path, ...artifact }) => ({ ...artifact, path: path as Handle })),
-        statistics: store.statistics(runId),
         ...(readAnnotations(dataFolder)[runId] ?? noAnnotation),
       };
     });

@@ -35,14 +35,24 @@ export async function rollOut(
   );
 }
 
+type PointPlace = { step: number; split: Split; sampling: PolicyPoint['sampling']; klToStart: number | null };
+
 /** The point that evaluated trajectories make. Ungraded ones are left out of every mean. */
-export function policyPoint(
-  evaluated: readonly EvaluatedTrajectory[],
-  at: { step: number; split: Split; sampling: PolicyPoint['sampling']; klToStart: number | null },
-): PolicyPoint {
-  const graded = evaluated.filter(({ trajectory }) => trajectory.success !== null);
-  const right = graded.filter(({ trajectory }) => trajectory.success);
-  const costs = graded.map(({ trajectory }) => trajectory.cost);
+export function policyPoint(evaluated: readonly EvaluatedTrajectory[], at: PointPlace): PolicyPoint {
+  const outcomes = evaluated.map(({ trajectory: { success, cost, toolCalls, sampledLogprobs } }) => {
+    return { success, cost, calls: toolCalls.length, sampledTokens: sampledLogprobs.length };
+  });
+  return { ...pointOfOutcomes(outcomes, at), breakdown: breakdownOf(evaluated) };
+}
+
+/** What a trajectory came to, as far as a point needs it. */
+export type Outcome = { success: boolean | null; cost: number; calls: number; sampledTokens: number };
+
+/** The point without its breakdown, for whoever has the outcomes alone. */
+export function pointOfOutcomes(outcomes: readonly Outcome[], at: PointPlace): Omit<PolicyPoint, 'breakdown'> {
+  const graded = outcomes.filter(({ success }) => success !== null);
+  const right = graded.filter(({ success }) => success);
+  const costs = graded.map(({ cost }) => cost);
   const n = graded.length;
   const success = wilsonInterval(right.length, n);
   const cost = n > 1 ? meanInterval(costs, 0.95) : { low: mean(costs), high: mean(costs) };
@@ -55,17 +65,17 @@ export function policyPoint(
     cost: n === 0 ? 0 : mean(costs),
     costLow: Math.max(0, cost.low),
     costHigh: cost.high,
-    calls: n === 0 ? 0 : mean(graded.map(({ trajectory }) => trajectory.toolCalls.length)),
-    responseLength: n === 0 ? 0 : mean(graded.map(({ trajectory }) => trajectory.sampledLogprobs.length)),
-    breakdown: breakdownOf(graded),
+    calls: n === 0 ? 0 : mean(graded.map(({ calls }) => calls)),
+    responseLength: n === 0 ? 0 : mean(graded.map(({ sampledTokens }) => sampledTokens)),
   };
 }
 
 /** By task (`task:NAME`, with the calls by tool), by tag (`tag:NAME`), and what no demonstration ever held (`unseen`). */
-function breakdownOf(graded: readonly EvaluatedTrajectory[]): PolicyPoint['breakdown'] {
+function breakdownOf(evaluated: readonly EvaluatedTrajectory[]): PolicyPoint['breakdown'] {
   const parts = new Map<string, { n: number; right: number; cost: number }>();
   const calls = new Map<string, Record<string, number>>();
-  for (const { problem, trajectory } of graded) {
+  for (const { problem, trajectory } of evaluated) {
+    if (trajectory.success === null) continue;
     const names = [
       `task:${problem.task}`,
       ...problem.tags.map((tag) => `tag:${tag}`),
