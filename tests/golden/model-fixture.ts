@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
+import type { ProviderName } from '../../src-main/contract/providers.ts';
 import { fillParameters } from '../../src-main/engine/runtime/parameters.ts';
 import { decoderOptions, type Policy, policyFeeds } from '../../src-main/engine/runtime/policy.ts';
 import { createSession } from '../../src-main/engine/runtime/session.ts';
@@ -87,10 +88,11 @@ export async function sequenceNumbers(
   policy: Policy,
   rows: readonly TrainRow[],
   temperature = 1,
+  provider: ProviderName = 'cpu',
 ): Promise<SequenceNumbers> {
-  const { graph, ...values } = buildSequenceGraph('golden', decoderOptions(policy, 128));
+  const { graph, ...values } = buildSequenceGraph('golden', decoderOptions(policy, 128, false, provider));
   for (const [name, value] of Object.entries(values)) graph.output(name, value);
-  const session = await createSession(graph, { threads: 1 });
+  const session = await createSession(graph, { threads: 1, provider });
   const weights = rows.map(() => 1);
   const [{ feeds, rowIndices }] = packBatch(rows, weights, Number.POSITIVE_INFINITY);
   feeds.inverseTemperature = { dtype: 'float32', shape: [], data: Float32Array.of(1 / temperature) };
@@ -115,8 +117,13 @@ export async function sequenceNumbers(
 }
 
 /** Greedy tokens [B][count] of prompts of different lengths, in one batch with one key/value cache. */
-export async function greedyTokens(policy: Policy, prompts: readonly number[][], count: number): Promise<number[][]> {
-  const engine = new DecodeEngine(policy, { threads: 1, maxTokens: 128 });
+export async function greedyTokens(
+  policy: Policy,
+  prompts: readonly number[][],
+  count: number,
+  provider: ProviderName = 'cpu',
+): Promise<number[][]> {
+  const engine = new DecodeEngine(policy, { threads: 1, maxTokens: 128, provider });
   const cache = engine.newCache(prompts.length);
   const uniforms = prompts.map(() => [0.5]);
   const continuations: number[][] = prompts.map(() => []);

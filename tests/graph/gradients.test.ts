@@ -11,6 +11,7 @@ import { knownOperators } from '../../src-main/engine/graph/infer.ts';
 import * as ops from '../../src-main/engine/graph/ops.ts';
 import { gradientsOf } from '../../src-main/engine/graph/reverse.ts';
 import { createSession } from '../../src-main/engine/runtime/session.ts';
+import { gradientCases, type Options, shapesOf } from './gradient-cases.ts';
 import {
   evaluate,
   type Feeds,
@@ -23,141 +24,8 @@ import {
   withSession,
 } from './numeric.ts';
 
-type Options = {
-  /** where the inputs are drawn from; [-2, 2] unless told otherwise */
-  domain?: [number, number];
-  step?: number;
-  tolerance?: number;
-  /** the same function from primitives: a fused operator must also have its values */
-  like?: TensorFunction;
-  /** there is no float64 kernel: gradients are compared with those of `like`, which are checked in float64 */
-  float32Only?: true;
-};
-/** Shapes are written `[2,3] [3]`. */
-type Row = [op: string, shapes: string, f: TensorFunction, options?: Options];
-
 /** Rounding of float32 kernels, relative to the largest element. */
 const float32Tolerance = 2e-6;
-
-const positive: Options = { domain: [0.5, 2] };
-const indices = (x: Value, list: number[], shape: Shape = [list.length]) =>
-  ops.reshape(x.graph.constant('int64', list), shape);
-
-/** Rotary embedding from primitives: the two halves of each head turned by the angle of the row's position. */
-function rotary(x: Value, rows: number[], cosines: Value, sines: Value, heads: number): Value {
-  const [batch, length, width] = x.shape as number[];
-  const half = width / heads / 2;
-  const table = (all: Value) => ops.reshape(ops.gather(all, indices(x, rows)), [batch, length, 1, half]);
-  const [cos, sin] = [table(cosines), table(sines)];
-  const [a, b] = ops.split(ops.reshape(x, [batch, length, heads, 2 * half]), [half, half], 3);
-  const turned = [ops.sub(ops.mul(a, cos), ops.mul(b, sin)), ops.add(ops.mul(b, cos), ops.mul(a, sin))];
-  return ops.reshape(ops.concat(turned, 3), [batch, length, width]);
-}
-const rows = [0, 1, 2, 4, 5, 6];
-const tables = (x: Value) =>
-  [Math.cos, Math.sin].map((f) =>
-    ops.reshape(
-      x.graph.constant(
-        x.dtype,
-        Array.from({ length: 14 }, (_, i) => f((i >> 1) / (1 + (i & 1) * 9))),
-      ),
-      [7, 2],
-    ),
-  );
-
-/** Root mean square normalization from primitives. */
-function rmsNorm([x, weight]: Value[], epsilon: number): Value {
-  return ops.mul(ops.div(x, ops.sqrt(ops.add(ops.reduceMean(ops.mul(x, x), [-1]), epsilon))), weight);
-}
-
-const shapesOf = (written: string): Shape[] => (written.match(/\[[^\]]*\]/g) ?? []).map((text) => JSON.parse(text));
-
-const table: Row[] = [
-  ['Add', '[2,3] [3]', ([a, b]) => ops.add(a, b)],
-  ['Add', '[2,1] [1,3]', ([a, b]) => ops.add(a, b)],
-  ['Sub', '[3] [2,1,3]', ([a, b]) => ops.sub(a, b)],
-  ['Mul', '[2,3] [2,1]', ([a, b]) => ops.mul(a, b)],
-  ['Mul', '[3]', ([a]) => ops.mul(a, a)],
-  ['Div', '[2,3] [3]', ([a, b]) => ops.div(a, b), positive],
-  ['Div', '[] [2]', ([a, b]) => ops.div(a, b), positive],
-  ['Min', '[2,3] [3]', ([a, b]) => ops.minimum(a, b)],
-  ['Max', '[3] [2,3]', ([a, b]) => ops.maximum(a, b)],
-  ['Max', '[4]', ([a]) => ops.maximum(a, 0.5)],
-  ['Neg', '[3]', ([a]) => ops.neg(a)],
-  ['Abs', '[7]', ([a]) => ops.abs(a)],
-  ['Exp', '[3]', ([a]) => ops.exp(a)],
-  ['Log', '[3]', ([a]) => ops.log(a), positive],
-  ['Sqrt', '[3]', ([a]) => ops.sqrt(a), positive],
-  ['Reciprocal', '[3]', ([a]) => ops.reciprocal(a), positive],
-  ['Sigmoid', '[3]', ([a]) => ops.sigmoid(a)],
-  ['Softmax', '[2,4]', ([a]) => ops.softmax(a)],
-  ['Softmax', '[3]', ([a]) => ops.softmax(a)],
-  ['Cast', '[3]', ([a]) => ops.cast(ops.cast(a, 'float32'), 'float64'), { step: 2 ** -6, tolerance: 1e-5 }],
-  ['Cast', '[3]', ([a]) => ops.mul(a, ops.cast(ops.cast(a, 'int64'), 'float64')), { domain: [1.2, 1.8] }],
-  ['Where', '[2,3] [3]', ([a, b]) => ops.where(ops.less(a, b), ops.mul(a, a), b)],
-  ['Where', '[2,1] [3]', ([a, b]) => ops.where(ops.greater(a, 0), 1, b)],
-  ['Reshape', '[2,3,2]', ([a]) => ops.reshape(a, [3, 4])],
-  ['Reshape', '[1,1]', ([a]) => ops.reshape(a, [])],
-  ['Expand', '[2,1]', ([a]) => ops.expand(a, [3, 2, 2])],
-  ['Expand', '[]', ([a]) => ops.expand(a, [2])],
-  ['Transpose', '[2,3,4]', ([a]) => ops.transpose(a, [2, 0, 1])],
-  ['Transpose', '[2,3]', ([a]) => ops.transposeLast(a)],
-  ['Concat', '[2,1] [2,3]', ([a, b]) => ops.concat([a, b, a], 1)],
-  ['Concat', '[1] [3]', ([a, b]) => ops.concat([a, b], -1)],
-  ['Split', '[2,5]', ([a]) => ops.mul(...(ops.split(a, [1, 3, 1], 1).slice(0, 2) as [Value, Value]))],
-  ['Split', '[4]', ([a]) => ops.split(a, [1, 3], -1)[1]],
-  ['Gather', '[4,2]', ([a]) => ops.gather(a, indices(a, [3, 0, 3, -1]))],
-  ['Gather', '[2,3,2]', ([a]) => ops.gather(a, indices(a, [2, 1, 1, 2], [2, 2]), 1)],
-  ['Gather', '[2,3]', ([a]) => ops.gather(a, a.graph.constant('int64', 1), -1)],
-  [
-    'Gather',
-    '[3]',
-    ([a]) => ops.mul(ops.gather(a, indices(a, [0, 0, 2])), ops.add(a, ops.gather(a, indices(a, [1, 2, 1])))),
-  ],
-  ['GatherElements', '[2,3]', ([a]) => ops.gatherElements(a, indices(a, [2, 2, 0, 1], [2, 2]), 1)],
-  ['GatherElements', '[3,2]', ([a]) => ops.mul(ops.gatherElements(a, indices(a, [2, 0], [1, 2]), 0), a)],
-  ['ScatterElements', '[2,3] [2,2]', ([a, b]) => ops.scatterAdd(a, indices(a, [1, 1, 0, 2], [2, 2]), b, 1)],
-  ['CumSum', '[2,3]', ([a]) => ops.cumulativeSum(a, 1)],
-  ['CumSum', '[3,2]', ([a]) => ops.cumulativeSum(ops.mul(a, a), -2)],
-  ['ReduceSum', '[2,3,2]', ([a]) => ops.reduceSum(a, [0, -1])],
-  ['ReduceSum', '[2,3]', ([a]) => ops.reduceSum(a, [0], false)],
-  ['ReduceMean', '[2,3]', ([a]) => ops.reduceMean(a, [1])],
-  ['ReduceMean', '[2,3]', ([a]) => ops.reduceMean(a, undefined, false)],
-  ['ReduceMax', '[3,4]', ([a]) => ops.reduceMax(a, [1])],
-  ['ReduceMax', '[2,3]', ([a]) => ops.reduceMax(a, undefined, false)],
-  ['ReduceSumSquare', '[3,2]', ([a]) => ops.reduceSumSquare(a, [0], false)],
-  ['ReduceSumSquare', '[]', ([a]) => ops.reduceSumSquare(a)],
-  ['MatMul', '[2,3] [3,2]', ([a, b]) => ops.matmul(a, b)],
-  ['MatMul', '[2,1,2,3] [3,2,3]', ([a, b]) => ops.matmul(a, b, { transposeB: true, scale: 0.5 })],
-  ['MatMul', '[3,2] [2,3,2]', ([a, b]) => ops.matmul(a, b, { transposeA: true })],
-  ['Gemm', '[2,3] [3,4]', ([a, b]) => ops.gemm(a, b)],
-  ['Gemm', '[3,2] [3,4] [4]', ([a, b, add]) => ops.gemm(a, b, { transposeA: true, add })],
-  ['Gemm', '[2,3] [4,3] [2,1]', ([a, b, add]) => ops.gemm(a, b, { transposeB: true, scale: 0.5, add })],
-  ['Gemm', '[3,2] [4,3]', ([a, b]) => ops.gemm(a, b, { transposeA: true, transposeB: true, scale: -2 })],
-  ['Gemm', '[3,3]', ([a]) => ops.gemm(ops.gemm(a, a, { transposeB: true, add: a }), a, { transposeA: true })],
-  [
-    'SimplifiedLayerNormalization',
-    '[2,2,3] [3]',
-    ([a, w]) => ops.fusedRmsNorm(a, w, 0.01),
-    { like: (x) => rmsNorm(x, 0.01) },
-  ],
-  ['SimplifiedLayerNormalization', '[4] [4]', ([a, w]) => ops.fusedRmsNorm(ops.mul(a, a), w, 1e-5)],
-  ['QuickGelu', '[5]', ([a]) => ops.fusedSilu(a), { like: ([a]) => ops.mul(a, ops.sigmoid(a)), float32Only: true }],
-  ...[false, true].flatMap((transposeA) =>
-    [false, true].map((transposeB): Row => {
-      const options = { transposeA, transposeB, scale: 0.5 };
-      const shapes = `${transposeA ? '[2,1,3,2]' : '[2,1,2,3]'} ${transposeB ? '[2,4,3]' : '[2,3,4]'}`;
-      const like: TensorFunction = ([a, b]) => ops.matmul(a, b, options);
-      return ['FusedMatMul', shapes, ([a, b]) => ops.matmul(a, b, { ...options, fused: true }), { like }];
-    }),
-  ),
-  [
-    'RotaryEmbedding',
-    '[2,3,8]',
-    ([a]) => ops.fusedRotary(a, indices(a, rows, [2, 3]), ...(tables(a) as [Value, Value]), 2),
-    { like: ([a]) => rotary(a, rows, ...(tables(a) as [Value, Value]), 2), float32Only: true },
-  ],
-];
 
 /** Rules that say something else than the function's slope, each with a test of its own below. */
 const notNumeric = new Set(['Identity']);
@@ -189,7 +57,7 @@ async function checkInFloat64(shapes: Shape[], f: TensorFunction, options: Optio
 }
 
 describe('gradient rules', () => {
-  for (const [op, written, f, options = {}] of table) {
+  for (const [op, written, f, options = {}] of gradientCases) {
     const shapes = shapesOf(written);
     test(`${op} of ${written} has the slope that finite differences see`, async () => {
       const dtype = options.float32Only ? 'float32' : 'float64';
@@ -212,7 +80,7 @@ describe('gradient rules', () => {
   }
 
   test('the operators compared in float32 are those that ONNX Runtime has no float64 kernel for', async () => {
-    for (const [op, written, f] of table.filter(([, , , options]) => options?.float32Only)) {
+    for (const [op, written, f] of gradientCases.filter(([, , , options]) => options?.float32Only)) {
       const { graph } = gradientGraph(shapesOf(written), f, 'float64');
       await assert.rejects(createSession(graph, { threads: 1 }), /ONNX Runtime refused/, `${op} has a float64 kernel`);
     }
@@ -234,7 +102,7 @@ describe('gradient rules', () => {
   });
 
   test('every rule has a line in the table', () => {
-    const covered = new Set([...table.map(([op]) => op), ...notNumeric]);
+    const covered = new Set([...gradientCases.map(([op]) => op), ...notNumeric]);
     assert.deepEqual(
       Object.keys(gradientRules).filter((op) => !covered.has(op)),
       [],

@@ -43,6 +43,8 @@ import { HIDDEN } from './causal-mask.ts';
 export type DecodeOptions = DecoderOptions & {
   /** `sampled` draws by inverse CDF, `greedy` takes the largest logit */
   sampling: 'sampled' | 'greedy';
+  /** fixed lengths instead of free ones: such a graph computes no lengths at run time */
+  lengths?: { B: number; S: number; P: number; R: number };
 };
 
 export const cacheKey = (layer: number) => `cache.${layer}.key`;
@@ -61,33 +63,35 @@ export const newValue = (layer: number) => `new.${layer}.value`;
 export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
   const graph = new Graph(name);
   const { kvHeads, headDim } = options.config;
-  const ids = graph.input('ids', 'int64', ['B', 'S']);
-  const positions = graph.input('positions', 'int64', ['B', 'S']);
-  const slots = graph.input('slots', 'float32', ['P']);
-  const lengths = graph.input('lengths', 'float32', ['B', 1, 1, 1]);
-  const causal = graph.input('causal', 'float32', ['S', 'S']);
-  const parts = graph.input('parts', 'int64', [2]);
-  const rows = graph.input('rows', 'int64', ['B']);
+  const { B, S, P, R } = options.lengths ?? { B: 'B', S: 'S', P: 'P', R: 'R' };
+  const ids = graph.input('ids', 'int64', [B, S]);
+  const positions = graph.input('positions', 'int64', [B, S]);
+  const slots = graph.input('slots', 'float32', [P]);
+  const lengths = graph.input('lengths', 'float32', [B, 1, 1, 1]);
+  const causal = graph.input('causal', 'float32', [S, S]);
+  const parts = options.lengths ? graph.shapeTensor([P, S]) : graph.input('parts', 'int64', [2]);
+  const rows = graph.input('rows', 'int64', [B]);
   const inverseTemperature = graph.input('inverseTemperature', 'float32', []);
   const decoder = makeDecoder(graph, positions, options);
+  const fused = decoder.fusedMatMul;
   const cached = where(less(slots, lengths), graph.constant('float32', 0), HIDDEN);
 
   const hidden = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
-    const pastKeys = graph.input(cacheKey(layer), 'float32', ['B', kvHeads, 'P', headDim]);
-    const pastValues = graph.input(cacheValue(layer), 'float32', ['B', kvHeads, 'P', headDim]);
+    const pastKeys = graph.input(cacheKey(layer), 'float32', [B, kvHeads, P, headDim]);
+    const pastValues = graph.input(cacheValue(layer), 'float32', [B, kvHeads, P, headDim]);
     graph.output(newKey(layer), keys);
     graph.output(newValue(layer), values);
     const past = add(attentionScores(decoder, queries, pastKeys), cached);
     const fresh = addMask(decoder, attentionScores(decoder, queries, keys), causal);
     const shares = softmax(concat([past, fresh], 3));
-    const [toPast, toFresh] = graph.node('Split', [shares, parts], { axis: 3 }, '', { sizes: ['P', 'S'] });
-    return add(matmul(toPast, pastValues, { fused: decoder.fused }), matmul(toFresh, values, { fused: decoder.fused }));
+    const [toPast, toFresh] = graph.node('Split', [shares, parts], { axis: 3 }, '', { sizes: [P, S] });
+    return add(matmul(toPast, pastValues, { fused }), matmul(toFresh, values, { fused }));
   });
   const logits = mul(headLogits(decoder, hidden, rows), inverseTemperature);
   const { tokens, logprobs } =
     options.sampling === 'greedy'
       ? greedyTokens(logits)
-      : sampleTokens(logits, graph.input('uniforms', 'float32', ['B', 'R']));
+      : sampleTokens(logits, graph.input('uniforms', 'float32', [B, R]));
   graph.output('tokens', tokens);
   graph.output('logprobs', logprobs);
   return graph;
@@ -146,7 +150,8 @@ function drawByBlock(odds: Value, uniforms: Value, width: number): { index: Valu
   const block = countUpTo(oneForAll(upTo), target);
   const chosen = cast(block, 'int64');
   const below = gatherElements(sub(upTo, sums), chosen, 1);
-  const everyToken = expand(reshape(chosen, [rows, draws, 1]), [rows, draws, width]);
+  // spread out as floats: GPUs do not move whole numbers of 64 bits
+  const everyToken = cast(expand(reshape(block, [rows, draws, 1]), [rows, draws, width]), 'int64');
   const within = cumulativeSum(gatherElements(blocks, everyToken, 1), 2);
   const end = reshape(reduceMax(within, [-1]), [rows, draws]);
   const rest = maximum(minimum(sub(target, below), mul(end, 1 - 2 ** -22)), 0);

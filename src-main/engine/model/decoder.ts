@@ -44,6 +44,8 @@ export type Decoder = {
   adapter(module: string): { a: Value; b: Value; scale: number } | null;
   /** true uses ONNX Runtime's fused kernels, false only standard operators (float64, other runtimes) */
   fused: boolean;
+  /** products that transpose and scale inside one kernel (FusedMatMul), which only the CPU has */
+  fusedMatMul: boolean;
   positions: Value;
   cosines: Value;
   sines: Value;
@@ -57,6 +59,8 @@ export type DecoderOptions = {
   quantized?(graph: Graph, name: string): Quantized | null;
   lora?: { alpha: number; rank: number; modules: ReadonlySet<string> };
   fused?: boolean;
+  /** as `fused` unless told otherwise; false on a provider without that kernel (WebGPU) */
+  fusedMatMul?: boolean;
   /** rows of the rotary tables: the longest sequence the graph will see */
   maxPositions: number;
 };
@@ -72,6 +76,7 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
     graph,
     config,
     fused: options.fused ?? true,
+    fusedMatMul: options.fusedMatMul ?? options.fused ?? true,
     positions,
     cosines: graph.initializer('rope.cosines', 'float32', tableShape, tables.cosines),
     sines: graph.initializer('rope.sines', 'float32', tableShape, tables.sines),
@@ -169,7 +174,7 @@ export function attentionScores(decoder: Decoder, queries: Value, keys: Value): 
   return matmul(queries, keys, {
     transposeB: true,
     scale: 1 / Math.sqrt(decoder.config.headDim),
-    fused: decoder.fused,
+    fused: decoder.fusedMatMul,
   });
 }
 

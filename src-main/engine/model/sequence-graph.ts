@@ -38,24 +38,28 @@ export type SequenceGraph = {
   entropies: Value;
 };
 
+/** `lengths` fixes them instead of leaving them free: such a graph computes no lengths at run time. */
+export type SequenceOptions = DecoderOptions & { lengths?: { B: number; T: number; K: number } };
+
 /**
  * Inputs: ids int64 [B, T], positions int64 [B, T], causal float32 [T, T] (0 where visible, a large negative number
  * elsewhere), rows int64 [K] (b T + t of the token before each target), targets int64 [K, 1], inverseTemperature
  * float32 [], and the weights and adapters as the options say.
  */
-export function buildSequenceGraph(name: string, options: DecoderOptions): SequenceGraph {
+export function buildSequenceGraph(name: string, options: SequenceOptions): SequenceGraph {
   const graph = new Graph(name);
-  const ids = graph.input('ids', 'int64', ['B', 'T']);
-  const positions = graph.input('positions', 'int64', ['B', 'T']);
-  const causal = graph.input('causal', 'float32', ['T', 'T']);
-  const rows = graph.input('rows', 'int64', ['K']);
-  const targets = graph.input('targets', 'int64', ['K', 1]);
+  const { B, T, K } = options.lengths ?? { B: 'B', T: 'T', K: 'K' };
+  const ids = graph.input('ids', 'int64', [B, T]);
+  const positions = graph.input('positions', 'int64', [B, T]);
+  const causal = graph.input('causal', 'float32', [T, T]);
+  const rows = graph.input('rows', 'int64', [K]);
+  const targets = graph.input('targets', 'int64', [K, 1]);
   const inverseTemperature = graph.input('inverseTemperature', 'float32', []);
   const decoder = makeDecoder(graph, positions, options);
 
   const hidden = decoderBlocks(decoder, embed(decoder, ids), (_, { queries, keys, values }) => {
     const scores = addMask(decoder, attentionScores(decoder, queries, keys), causal);
-    return matmul(softmax(scores), values, { fused: decoder.fused });
+    return matmul(softmax(scores), values, { fused: decoder.fusedMatMul });
   });
   const logits = mul(headLogits(decoder, hidden, rows), inverseTemperature);
   return { graph, logits, ...tokenStatistics(logits, targets) };

@@ -3,6 +3,7 @@
  * tools. Weights are read in place on every run, so an update of the policy is seen at once; frozen base weights may be
  * kept prepacked inside the session instead (faster below 32 rows, their size once more in memory).
  */
+import type { ProviderName } from '../../contract/providers.ts';
 import { causalMask } from '../model/causal-mask.ts';
 import { buildDecodeGraph, cacheKey, cacheValue, newKey, newValue } from '../model/decode-graph.ts';
 import { decoderOptions, type Policy, policyFeeds } from '../runtime/policy.ts';
@@ -17,6 +18,8 @@ export type DecodeSettings = {
   maxTokens: number;
   /** keep the base weights inside the session; only where training does not change them */
   frozen?: boolean;
+  /** who computes; the CPU unless told otherwise */
+  provider?: ProviderName;
 };
 
 /** What each row is fed, and how many draws are wanted from its last token's distribution. */
@@ -87,12 +90,12 @@ export class DecodeEngine {
   #session(sampling: Sampling): Promise<Session> {
     const known = this.#sessions.get(sampling);
     if (known) return known;
-    const { frozen = false, maxTokens, threads } = this.settings;
+    const { frozen = false, maxTokens, threads, provider } = this.settings;
     const graph = buildDecodeGraph(`decode-${sampling}`, {
-      ...decoderOptions(this.policy, maxTokens, frozen),
+      ...decoderOptions(this.policy, maxTokens, frozen, provider),
       sampling,
     });
-    const session = createSession(graph, { threads });
+    const session = createSession(graph, { threads, provider });
     this.#sessions.set(sampling, session);
     return session;
   }

@@ -2,6 +2,7 @@
  * A policy: the weights of a model, perhaps an adapter on them, and which of them training may change. Rollout and
  * training read the same arrays: a finished update is at once what the next rollout samples from.
  */
+import type { ProviderName } from '../../contract/providers.ts';
 import { type Random, randomStream } from '../base/random.ts';
 import type { DecoderOptions } from '../model/decoder.ts';
 import { initialLora, type LoraOptions, loraModules, loraSpecs, mergeLora, loraA, loraB } from '../model/lora.ts';
@@ -75,15 +76,21 @@ export function mergedWeights(policy: Policy): Map<string, { shape: number[]; da
 }
 
 /** How graphs of this policy hold their weights: as inputs (one shared copy), or frozen inside the graph (prepacked). */
-export function decoderOptions(policy: Policy, maxPositions: number, frozen = false): DecoderOptions {
+export function decoderOptions(
+  policy: Policy,
+  maxPositions: number,
+  frozen = false,
+  provider: ProviderName = 'cpu',
+): DecoderOptions {
   const { config, base, lora } = policy;
+  const fusedMatMul = provider === 'cpu';
   const weight = (graph: Graph, name: string) => {
     const { shape, data } = base.tensors[name];
     return frozen
       ? graph.initializer(name, 'float32', shape, data as Float32Array)
       : graph.input(name, 'float32', shape);
   };
-  if (lora === null) return { config, weight, maxPositions };
+  if (lora === null) return { config, weight, maxPositions, fusedMatMul };
   const modules = new Set(loraModules(config, lora.options.targets).map(({ module }) => module));
-  return { config, weight, maxPositions, lora: { ...lora.options, modules } };
+  return { config, weight, maxPositions, fusedMatMul, lora: { ...lora.options, modules } };
 }

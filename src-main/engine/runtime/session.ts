@@ -7,6 +7,7 @@
  */
 import * as ort from 'onnxruntime-node';
 import { ParetuneError } from '../../contract/errors.ts';
+import type { ProviderName } from '../../contract/providers.ts';
 import { assert } from '../base/assert.ts';
 import { checkGraph } from '../graph/check.ts';
 import type { DType, Graph } from '../graph/graph.ts';
@@ -24,6 +25,10 @@ export type SessionOptions = {
   prepack?: boolean;
   /** folder that external weights are named relative to */
   weightsFolder?: string;
+  /** who computes; the CPU unless told otherwise */
+  provider?: ProviderName;
+  /** true refuses a graph of which any node would run on the CPU instead of the provider */
+  strict?: boolean;
   /** set to have the time of every node written to a file of this prefix when endProfiling is called */
   profilePrefix?: string;
 };
@@ -91,18 +96,19 @@ export class Session {
   }
 }
 
-/** A CPU session for a graph, which is checked first. A graph that ONNX Runtime refuses is an error of ours, shown in full. */
+/** A session for a graph, which is checked first. A graph that ONNX Runtime refuses is an error of ours, shown in full. */
 export async function createSession(graph: Graph, options: SessionOptions): Promise<Session> {
   return openSession(onnxBytes(checkGraph(graph)), options, graph.name);
 }
 
-/** A CPU session for the bytes, or the file, of an ONNX model. */
+/** A session for the bytes, or the file, of an ONNX model. */
 export async function openSession(model: Uint8Array | string, options: SessionOptions, name: string): Promise<Session> {
   const session: Record<string, unknown> = { intra_op: { allow_spinning: '0' } };
   if (options.prepack === false) session.disable_prepacking = '1';
+  if (options.strict) session.disable_cpu_ep_fallback = '1';
   if (options.weightsFolder) session.model_external_initializers_file_folder_path = options.weightsFolder;
   const settings: ort.InferenceSession.SessionOptions = {
-    executionProviders: ['cpu'],
+    executionProviders: [options.provider ?? 'cpu'],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -125,6 +131,11 @@ export async function openSession(model: Uint8Array | string, options: SessionOp
       hint: 'If the message speaks of memory, choose a smaller batch; otherwise please report it.',
     });
   }
+}
+
+/** The providers that the installed ONNX Runtime was built with: not yet a word on the devices of this machine. */
+export function builtInProviders(): string[] {
+  return ort.listSupportedBackends().map(({ name }) => name);
 }
 
 /** The version of ONNX Runtime that runs here. */

@@ -63,7 +63,7 @@ export type PolicyLoss = {
  */
 export function policyLoss(graph: Graph, logprobs: Value, options: PolicyLossOptions): PolicyLoss {
   const { dtype } = logprobs;
-  const column = (name: string) => graph.input(name, dtype, ['K', 1]);
+  const column = (name: string) => graph.input(name, dtype, logprobs.shape);
   const advantages = column('advantages');
   const weights = column('tokenWeights');
   const old = options.old === 'input' ? column('oldLogprobs') : stopGradient(logprobs);
@@ -90,11 +90,11 @@ export function policyLoss(graph: Graph, logprobs: Value, options: PolicyLossOpt
 function importanceRatio(graph: Graph, logRatio: Value, importance: 'token' | 'sequence'): Value {
   const clamp = (x: Value) => minimum(maximum(x, -20), 20);
   if (importance === 'token') return exp(clamp(logRatio));
-  const sequenceOf = graph.input('sequenceOf', 'int64', ['K', 1]);
-  const shares = graph.input('sequenceShares', logRatio.dtype, ['K', 1]);
+  const sequenceOf = graph.input('sequenceOf', 'int64', logRatio.shape);
+  const shares = graph.input('sequenceShares', logRatio.dtype, logRatio.shape);
   const zeros = graph.input('sequenceZeros', logRatio.dtype, ['R', 1]);
   const means = scatterAdd(zeros, sequenceOf, mul(logRatio, shares), 0);
-  return gather(exp(clamp(means)), reshape(sequenceOf, ['K']));
+  return gather(exp(clamp(means)), reshape(sequenceOf, [logRatio.shape[0]]));
 }
 
 function k3(logprobs: Value, reference: Value, ratio: Value, form: 'plain' | 'corrected'): Value {

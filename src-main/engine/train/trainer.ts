@@ -2,10 +2,11 @@
  * One trainable policy: its training graph (forward, backward), the optimizer, and scoring of given sequences. An update
  * is: pack rows into micro-batches, add up their gradients, clip, AdamW in place.
  */
+import type { ProviderName } from '../../contract/providers.ts';
 import { gradientsOf } from '../graph/reverse.ts';
 import type { Graph } from '../graph/graph.ts';
 import { mul, neg, reduceSum } from '../graph/ops.ts';
-import { buildSequenceGraph } from '../model/sequence-graph.ts';
+import { buildSequenceGraph, type SequenceOptions } from '../model/sequence-graph.ts';
 import { decoderOptions, type Policy, policyFeeds, trainable } from '../runtime/policy.ts';
 import { createSession, type Session, type Tensor } from '../runtime/session.ts';
 import { type AdamWSettings, type AdamWState, adamwState, adamwUpdate, clipFactor, norm2 } from './adamw.ts';
@@ -21,6 +22,8 @@ export type TrainerSettings = AdamWSettings & {
   maxTokens: number;
   microBatchTokens: number;
   threads: number;
+  /** who computes; the CPU unless told otherwise */
+  provider?: ProviderName;
 };
 
 export type UpdateMetrics = {
@@ -68,7 +71,7 @@ export class Trainer {
    * change anything (advantage 0, no KL term) count in the normalizer but are not computed: their log-probabilities are [].
    */
   async gradient(rows: readonly TrainRow[]): Promise<{ gradient: Float32Array; metrics: UpdateMetrics }> {
-    this.#training ??= createSession(trainingGraph(this.policy, this.settings), { threads: this.settings.threads });
+    this.#training ??= createSession(trainingGraph(this.policy, this.settings), this.settings);
     const session = await this.#training;
     const { aggregation, maxTokens, microBatchTokens } = this.settings;
     const parameters = trainable(this.policy);
@@ -117,9 +120,7 @@ export class Trainer {
 
   /** Log-probabilities of the trained tokens of each row under `policy` (this trainer's own unless another is given). */
   async score(rows: readonly TrainRow[], policy: Policy = this.policy): Promise<Scores> {
-    this.#scoring ??= createSession(scoringGraph(this.policy, this.settings.maxTokens), {
-      threads: this.settings.threads,
-    });
+    this.#scoring ??= createSession(scoringGraph(this.policy, this.settings), this.settings);
     const session = await this.#scoring;
     const logprobs: Float32Array[] = rows.map(() => new Float32Array(0));
     let entropy = 0;
@@ -147,16 +148,22 @@ function hasKl(settings: TrainerSettings): boolean {
   return settings.objective !== 'supervised' && settings.objective.klCoefficient > 0;
 }
 
+/** On a GPU, weights that training leaves alone live inside the session: they are copied to the device once, not on every run. */
+function sequenceOptions(policy: Policy, { maxTokens, provider = 'cpu' }: TrainerSettings): SequenceOptions {
+  return decoderOptions(policy, maxTokens, provider !== 'cpu' && policy.lora !== null, provider);
+}
+
 /** Outputs: loss [], logprobs [K, 1], sums of entropy, kl and clipped tokens [], and gradient.NAME of every trainable tensor. */
-export function trainingGraph(policy: Policy, settings: TrainerSettings): Graph {
-  const { graph, logprobs, entropies } = buildSequenceGraph('train', decoderOptions(policy, settings.maxTokens));
+export function trainingGraph(policy: Policy, settings: TrainerSettings, lengths?: SequenceOptions['lengths']): Graph {
+  const options = { ...sequenceOptions(policy, settings), lengths };
+  const { graph, logprobs, entropies } = buildSequenceGraph('train', options);
   const sum = (name: (typeof MEASURES)[number], value: Parameters<typeof reduceSum>[0]) =>
     graph.output(name, reduceSum(value, undefined, false));
   graph.output('logprobs', logprobs);
   sum('entropies', entropies);
   let loss = logprobs;
   if (settings.objective === 'supervised') {
-    const weights = graph.input('tokenWeights', 'float32', ['K', 1]);
+    const weights = graph.input('tokenWeights', 'float32', logprobs.shape);
     loss = neg(reduceSum(mul(logprobs, weights), undefined, false));
   } else {
     const result = policyLoss(graph, logprobs, settings.objective);
@@ -177,8 +184,8 @@ export function trainingGraph(policy: Policy, settings: TrainerSettings): Graph 
 }
 
 /** Outputs: logprobs [K, 1] and the sum of entropies []. */
-function scoringGraph(policy: Policy, maxTokens: number): Graph {
-  const { graph, logprobs, entropies } = buildSequenceGraph('score', decoderOptions(policy, maxTokens));
+function scoringGraph(policy: Policy, settings: TrainerSettings): Graph {
+  const { graph, logprobs, entropies } = buildSequenceGraph('score', sequenceOptions(policy, settings));
   graph.output('logprobs', logprobs);
   graph.output('entropies', reduceSum(entropies, undefined, false));
   return graph;

@@ -1,0 +1,8 @@
+/** Who computes: the names of ONNX Runtime's execution providers that Paretune knows. Whether one works here is runtime/providers.ts. */
+
+export const providerNames = ['cpu', 'webgpu', 'cuda', 'dml'] as const;
+export type ProviderName = (typeof providerNames)[number];
+
+/** What a user may ask for; `auto` is the CPU until a GPU has proven itself on the user's model. */
+export const providerSettings = ['auto', ...providerNames] as const;
+export type ProviderSetting = (typeof providerSettings)[number];

@@ -1,0 +1,74 @@
+/**
+ * Which providers can compute on this machine, and why not. Two questions: was ONNX Runtime built with it (by operating
+ * system), and is there a device (a session that adds two numbers). That its numbers are right is another: run/numerics-gate.ts.
+ */
+import { ParetuneError } from '../../contract/errors.ts';
+import type { ProviderName } from '../../contract/providers.ts';
+import { Graph } from '../graph/graph.ts';
+import { add } from '../graph/ops.ts';
+import { builtInProviders, createSession, type Tensor } from './session.ts';
+
+/** Where onnxruntime-node has each provider, and what a machine needs beside it. */
+const homes: Record<ProviderName, { systems: string; needs: string }> = {
+  cpu: { systems: 'every system', needs: '' },
+  webgpu: {
+    systems: 'Windows, macOS on arm64 and Linux on x64',
+    needs:
+      'It needs a graphics driver: Vulkan (libvulkan.so.1 and a driver) on Linux, Direct3D 12 on Windows, Metal on macOS.',
+  },
+  cuda: {
+    systems: 'Linux on x64',
+    needs:
+      "It needs NVIDIA's driver, CUDA 12 with cuDNN 9, and the provider library that onnxruntime-node's installer downloads.",
+  },
+  dml: { systems: 'Windows', needs: 'It needs a graphics card with Direct3D 12.' },
+};
+
+/** Whether the installed ONNX Runtime has the provider at all: throws `unsupported` where it has not. */
+export function requireBuiltIn(
+  provider: ProviderName,
+  builtIn: readonly string[] = builtInProviders(),
+  system = `${process.platform} ${process.arch}`,
+): void {
+  if (builtIn.includes(provider)) return;
+  throw new ParetuneError(
+    'unsupported',
+    `The provider ${provider} is not part of ONNX Runtime on this system (${system}). It exists on ${homes[provider].systems}; here there are: ${builtIn.join(', ')}.`,
+    { hint: `Choose another provider, for example \`--provider cpu\`. ${homes[provider].needs}`.trim() },
+  );
+}
+
+/** Adds two numbers on the provider, the CPU forbidden. Throws `unsupported` with the driver's words where that fails. */
+export async function requireDevice(provider: ProviderName): Promise<void> {
+  requireBuiltIn(provider);
+  const graph = new Graph(`probe of ${provider}`);
+  graph.output('sum', add(graph.input('a', 'float32', [2]), graph.input('b', 'float32', [2])));
+  const tensor = (...data: number[]): Tensor => ({ dtype: 'float32', shape: [2], data: Float32Array.from(data) });
+  let sum: ArrayLike<unknown>;
+  try {
+    const session = await createSession(graph, { threads: 1, provider, strict: provider !== 'cpu' });
+    sum = (await session.run({ a: tensor(1, 2), b: tensor(3, 4) })).sum.data;
+    await session.dispose();
+  } catch (error) {
+    throw new ParetuneError('unsupported', `The provider ${provider} does not start here: ${lastWords(error)}`, {
+      hint: `${homes[provider].needs} \`--provider cpu\` always works.`.trim(),
+      cause: error,
+    });
+  }
+  if (sum[0] === 4 && sum[1] === 6) return;
+  throw new ParetuneError(
+    'unsupported',
+    `The provider ${provider} adds wrongly: 1 + 3 = ${sum[0]}, 2 + 4 = ${sum[1]}`,
+    {
+      hint: 'Update the graphics driver, or use `--provider cpu`.',
+    },
+  );
+}
+
+/** What ONNX Runtime says after its own file names and signatures. */
+function lastWords(error: unknown): string {
+  return (error as Error).message
+    .split(/was false\. /)
+    .at(-1)!
+    .trim();
+}

@@ -1,0 +1,87 @@
+/** Every kind of graph that a run computes with, for one small model: what the capability table is made of and held against. */
+import { randomStream } from '../../src-main/engine/base/random.ts';
+import type { Graph } from '../../src-main/engine/graph/graph.ts';
+import { buildDecodeGraph } from '../../src-main/engine/model/decode-graph.ts';
+import { type ModelConfig, parseModelConfig } from '../../src-main/engine/model/model-config.ts';
+import { decoderOptions, makePolicy, type Policy, randomPolicy } from '../../src-main/engine/runtime/policy.ts';
+import type { PolicyLossOptions } from '../../src-main/engine/train/policy-loss.ts';
+import { type TrainerSettings, trainingGraph } from '../../src-main/engine/train/trainer.ts';
+
+export function smallConfig(vocabulary = 96): ModelConfig {
+  return parseModelConfig({
+    model_type: 'qwen3',
+    architectures: ['Qwen3ForCausalLM'],
+    vocab_size: vocabulary,
+    hidden_size: 32,
+    intermediate_size: 48,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 16,
+    hidden_act: 'silu',
+    max_position_embeddings: 128,
+    rms_norm_eps: 1e-6,
+    rope_theta: 10000,
+    tie_word_embeddings: true,
+    attention_bias: false,
+  });
+}
+
+/** Random weights, and an adapter on all linear layers of which both halves are random too. */
+export function smallPolicies(vocabulary = 96): { full: Policy; lora: Policy } {
+  const config = smallConfig(vocabulary);
+  const random = randomStream(1, 'webgpu');
+  const full = randomPolicy(config, random, 0.2);
+  const targets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+  const weights = new Map(full.base.specs.map(({ name }) => [name, full.base.tensors[name]]));
+  const lora = makePolicy(config, weights, { rank: 4, alpha: 8, targets: [...targets] });
+  const { flat } = lora.lora!.parameters;
+  for (let i = 0; i < flat.length; i++) flat[i] = 0.1 * random.normal();
+  return { full, lora };
+}
+
+export const policyObjective: PolicyLossOptions = {
+  clipLow: 0.2,
+  clipHigh: 0.2,
+  delta: 2,
+  klCoefficient: 0.01,
+  klForm: 'corrected',
+  importance: 'token',
+  old: 'input',
+};
+
+export const trainerSettings: TrainerSettings = {
+  objective: 'supervised',
+  beta1: 0.9,
+  beta2: 0.95,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  maxGradNorm: 1,
+  aggregation: 'batch-token',
+  maxTokens: 64,
+  microBatchTokens: 2048,
+  threads: 1,
+  provider: 'webgpu',
+};
+
+/** The graphs, of free lengths or of fixed ones. */
+export function ourGraphs(fixed = false): Graph[] {
+  const { full, lora } = smallPolicies();
+  const large = smallPolicies(8192).lora;
+  const objectives = ['supervised', policyObjective, { ...policyObjective, importance: 'sequence' }] as const;
+  const training = [full, lora].flatMap((policy) =>
+    objectives.map((objective) =>
+      trainingGraph(policy, { ...trainerSettings, objective }, fixed ? { B: 2, T: 8, K: 6 } : undefined),
+    ),
+  );
+  const decoding = [full, lora, large].flatMap((policy) =>
+    (['sampled', 'greedy'] as const).map((sampling) =>
+      buildDecodeGraph(`decode-${sampling}`, {
+        ...decoderOptions(policy, 64, policy.lora !== null, 'webgpu'),
+        sampling,
+        lengths: fixed ? { B: 2, S: 3, P: 5, R: 1 } : undefined,
+      }),
+    ),
+  );
+  return [...training, ...decoding];
+}
