@@ -40,7 +40,9 @@ const folders: Record<string, Folder> = {
   'engine/run': { imports: ['engine/*'] },
   store: { imports: ['engine/base'], packages: ['better-sqlite3'] },
   'engine-process': { imports: ['engine/*', 'store'] },
-  cli: { imports: ['engine-process'], packages: ['commander', 'yaml'] },
+  // plans and judges; the runs themselves are the engine process's
+  study: { imports: ['engine/base', 'engine/pareto', 'engine/advantage'] },
+  cli: { imports: ['engine-process', 'study'], packages: ['commander', 'yaml'] },
   // the protocol of the engine process and files that are whole or absent; nothing that computes
   app: { imports: ['engine-process', 'engine/base'], packages: ['electron'] },
 };

@@ -7,6 +7,7 @@ import { examples, report } from './command-line.ts';
 import { agentCommands } from './commands/agents.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { runCommands } from './commands/runs.ts';
+import { studyCommand } from './commands/study.ts';
 import { toolsCommand } from './commands/tools.ts';
 
 const { version, description } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -36,7 +37,7 @@ const program = new Command('paretune')
     ),
   );
 
-for (const addCommand of [agentCommands, runCommands, toolsCommand, doctorCommand]) addCommand(program);
+for (const addCommand of [agentCommands, runCommands, studyCommand, toolsCommand, doctorCommand]) addCommand(program);
 
 // a reader that has seen enough (`| head`), or a terminal that was closed, is no fault
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});

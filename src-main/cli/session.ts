@@ -26,7 +26,13 @@ export type Session = {
     payload: PayloadOf<Name>,
     onItem?: (item: Json) => void,
   ): Promise<ResultOf<Name>>;
-  /** ends the engine and puts the terminal in order */
+  /** one more engine process, for commands that work in several at once; stopped and ended with the session's own */
+  worker(): Engine;
+  /** replaces the line of progress on standard error */
+  line(text: string): void;
+  /** leaves a clean screen for what is printed next */
+  endLine(): void;
+  /** ends the engines and puts the terminal in order */
   close(): Promise<void>;
 };
 
@@ -41,15 +47,19 @@ export function openSession(options: { json: boolean; dataFolder?: string }): Se
     nowMs: () => performance.now(),
   });
   let engine: Engine | undefined;
-  const stopListening = onInterrupt(progress, () => engine);
+  const engines: Engine[] = [];
+  const stopListening = onInterrupt(progress, engines);
 
-  const start = () =>
-    startEngine({
+  const start = () => {
+    const started = startEngine({
       dataFolder,
       silenceMs: environment.engineSilenceMs,
       onSilence: (ms) =>
         progress.note(`The engine has been silent for ${Math.round(ms / 1000)} s; a long step can be.`),
     });
+    engines.push(started);
+    return started;
+  };
 
   return {
     json: options.json,
@@ -79,9 +89,13 @@ export function openSession(options: { json: boolean; dataFolder?: string }): Se
         progress.end();
       }
     },
+    worker: start,
+    line: (text) => progress.line(text),
+    endLine: () => progress.end(),
     async close() {
+      progress.end();
       stopListening();
-      await engine?.close();
+      await Promise.all(engines.map((one) => one.close()));
     },
   };
 }
@@ -97,15 +111,17 @@ function noteOf(event: RunEvent): string | undefined {
  * First Ctrl-C (or a polite signal): the engine finishes the step and saves. Second: it ends at once. Returns what undoes
  * the listening.
  */
-function onInterrupt(progress: ShowProgress, engine: () => Engine | undefined): () => void {
+function onInterrupt(progress: ShowProgress, engines: readonly Engine[]): () => void {
   let asked = false;
   const listener = () => {
-    const running = engine();
-    if (running === undefined) process.exit(1);
-    if (asked) return running.kill();
+    if (engines.length === 0) process.exit(1);
+    if (asked) {
+      for (const engine of engines) engine.kill();
+      return;
+    }
     asked = true;
     progress.note('Finishing the step and saving. Ctrl-C again stops at once.');
-    running.stop();
+    for (const engine of engines) engine.stop();
   };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, listener);

@@ -13,6 +13,7 @@ export const commands = {
   show: () => import('./commands/show.ts'),
   compare: () => import('./commands/compare.ts'),
   rescore: () => import('./commands/rescore.ts'),
+  'study-run': () => import('./commands/study-run.ts'),
   doctor: () => import('./commands/doctor.ts'),
   'tools-list': () => import('./commands/tools-list.ts'),
   'tools-check': () => import('./commands/tools-check.ts'),

@@ -23,15 +23,16 @@ export function threadsOf(threads: number): number {
 }
 
 /**
- * Runs to the end, or until the user stops. What the loop throws is written down as the run's end and thrown again; a run
+ * Runs to the end, or until the user stops, into a store or whatever else takes events; checkpoints go to `folder`. What the loop throws is written down as the run's end and thrown again; a run
  * that the loop itself had to stop is a `diverged` error.
  */
 export async function driveRun(
-  store: Store,
+  store: Pick<Store, 'append'>,
   runId: string,
   config: RunConfig,
   begin: RunStart,
   context: CommandContext,
+  folder: string = runFolder(context.dataFolder, runId),
 ): Promise<void> {
   context.progress({ label: 'opening the model, tasks and tools', done: 0, total: 0 });
   const agent = openAgentOf(context.dataFolder, config.model);
@@ -45,7 +46,7 @@ export async function driveRun(
       runId,
       agent,
       environment,
-      runFolder: runFolder(context.dataFolder, runId),
+      runFolder: folder,
       machine: { engineVersion: version, threads: threadsOf(config.threads), cpu: cpus()[0]?.model ?? 'unknown' },
       clock: () => performance.now(),
       signal: context.signal,
@@ -84,7 +85,7 @@ function withLogTime(event: RunEvent, logMs: number): RunEvent {
 }
 
 /** The first error is the one to tell: on a full disk even this cannot be written. */
-function appendEnd(store: Store, event: RunEvent): void {
+function appendEnd(store: Pick<Store, 'append'>, event: RunEvent): void {
   try {
     store.append(event);
   } catch {

@@ -1,6 +1,5 @@
 /** `paretune tune | resume | runs | show | compare | rescore | eval`: runs and what they came to. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ParetuneError } from '../../contract/errors.ts';
 import { methodNames } from '../../contract/run-config.ts';
@@ -10,6 +9,7 @@ import { frontierSvg } from '../frontier-svg.ts';
 import { chartOf, runText, tryNext } from '../run-output.ts';
 import { checkRunSettings, type RawSettings, readSettingsFile, settingsTemplate, withSetting } from '../settings.ts';
 import { change, cost, duration, percent, percentWithInterval, table } from '../table.ts';
+import { writeText } from '../write-text.ts';
 
 type SettingFlags = {
   config?: string;
@@ -67,15 +67,6 @@ function pair(text: string, flag: string): Record<string, number> {
   if (at >= 1 && text.slice(at + 1).trim() !== '' && price >= 0 && Number.isFinite(price))
     return { [text.slice(0, at)]: price };
   throw new ParetuneError('usage', `${flag} ${text} is not tool=price with a price of at least 0, e.g. python=0.5.`);
-}
-
-function writeText(file: string, text: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, text);
-  } catch (cause) {
-    throw new ParetuneError('disk', `${file} cannot be written: ${(cause as Error).message}`, { cause });
-  }
 }
 
 export function runCommands(program: Command): void {

@@ -36,11 +36,17 @@ export function makeMethod(config: MethodSettings): AdvantageMethod {
   return gradedOnly(choose(config));
 }
 
-/** [M] objective weights with sum 1, as methods read them; equal ones for a method that reads none. Throws as makeMethod does. */
-export function objectiveWeights({ method, paretopo: options, objectives, weights }: MethodSettings): number[] {
-  const seen = `weights is [${weights.join(', ')}]`;
+/** Whether a method reads the objective weights under these settings. */
+export function readsWeights({ method, paretopo: options }: Pick<MethodSettings, 'method' | 'paretopo'>): boolean {
   const ranksOnly = options.stage1Fraction === 0 && options.beta === 0 && method.startsWith('paretopo');
-  if (ranksOnly || weightless.has(method)) {
+  return !ranksOnly && !weightless.has(method);
+}
+
+/** [M] objective weights with sum 1, as methods read them; equal ones for a method that reads none. Throws as makeMethod does. */
+export function objectiveWeights(settings: MethodSettings): number[] {
+  const { method, objectives, weights } = settings;
+  const seen = `weights is [${weights.join(', ')}]`;
+  if (!readsWeights(settings)) {
     if (!sameNumbers(weights, defaultWeights)) {
       throw new ParetuneError('config', `${seen}, but the method ${method} does not weigh the objectives.`, {
         hint: 'Remove weights, or choose a method that weighs: static, paretopo, paretopo-printed, ffp, gdpo, dynamic-weights.',
