@@ -3,6 +3,10 @@
 export const providerNames = ['cpu', 'webgpu', 'cuda', 'dml'] as const;
 export type ProviderName = (typeof providerNames)[number];
 
-/** What a user may ask for; `auto` is the CPU until a GPU has proven itself on the user's model. */
+/** What a user may ask for; `auto` is the CPU: no GPU has been shown to be faster yet. */
 export const providerSettings = ['auto', ...providerNames] as const;
 export type ProviderSetting = (typeof providerSettings)[number];
+
+export function providerOf(setting: ProviderSetting): ProviderName {
+  return setting === 'auto' ? 'cpu' : setting;
+}

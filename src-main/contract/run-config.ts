@@ -3,6 +3,7 @@
  * in: two runs with equal configurations, seeds and machine give equal weights.
  */
 import { z } from 'zod';
+import { providerSettings } from './providers.ts';
 
 const price = z.number().min(0).max(1e12);
 const fraction = z.number().min(0).max(1);
@@ -133,6 +134,8 @@ export const runConfigSchema = z.strictObject({
   /** rows decoded at once */
   rolloutBatch: z.int().min(1).max(4096).default(256),
   threads: z.int().min(0).max(1024).default(0),
+  /** who computes: `auto` is the CPU; another is used only where its numbers agree with the CPU's on this model */
+  provider: z.enum(providerSettings).default('auto'),
   evaluation: z
     .strictObject({ everySteps: z.int().min(1).default(10), greedy: z.boolean().default(true) })
     .prefault({}),

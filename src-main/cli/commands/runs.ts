@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ParetuneError } from '../../contract/errors.ts';
+import { type ProviderSetting, providerSettings } from '../../contract/providers.ts';
 import { methodNames } from '../../contract/run-config.ts';
 import { act, examples, wholeNumber } from '../command-line.ts';
 import { frontierPlot } from '../frontier-plot.ts';
@@ -113,10 +114,11 @@ export function runCommands(program: Command): void {
     .command('resume')
     .argument('<run>', 'name of a run, the beginning of it, or last')
     .description('go on with a run that was stopped, from its last checkpoint, as if it had never stopped')
-    .addHelpText('after', examples('resume last', 'resume arithmetic-1'))
+    .addOption(new Option('--provider <name>', 'who computes from here on').choices(providerSettings))
+    .addHelpText('after', examples('resume last', 'resume arithmetic-1', 'resume last --provider cpu'))
     .action(
-      act(async (session, _, name) => {
-        const run = await session.engine('resume', { run: name });
+      act<{ provider?: ProviderSetting }>(async (session, { provider }, name) => {
+        const run = await session.engine('resume', { run: name, ...(provider && { provider }) });
         session.print(runText(run, session.columns));
         return run;
       }),

@@ -4,6 +4,7 @@ import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { providerNames } from '../../contract/providers.ts';
 import { toErrorRecord } from '../../contract/errors.ts';
 import { defineCommand } from '../command.ts';
 import { modelFolderOf, starterNames } from '../../engine/run/agent.ts';
@@ -35,6 +36,27 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
     await session.dispose();
     if (sum.data[0] === 4 && sum.data[1] === 6) return { message: `${runtimeVersion}, CPU` };
     return { message: `${runtimeVersion} adds wrongly: ${sum.data.join(', ')}`, state: 'failed' };
+  },
+  async GPU() {
+    const { requireDevice } = await import('../../engine/runtime/providers.ts');
+    const { builtInProviders } = await import('../../engine/runtime/session.ts');
+    const { numericsReport, describeReport } = await import('../../engine/run/numerics-gate.ts');
+    const { openAgent } = await import('../../engine/run/agent.ts');
+    const gpus = providerNames.filter((name) => name !== 'cpu' && builtInProviders().includes(name));
+    const lines: string[] = [];
+    let good = true;
+    for (const name of gpus) {
+      try {
+        await requireDevice(name);
+        const report = await numericsReport(openAgent('starter:over-user').newPolicy(null, 0), name, 1);
+        good &&= report.ok;
+        lines.push(describeReport(report));
+      } catch (error) {
+        lines.push(toErrorRecord(error).message);
+      }
+    }
+    const message = lines.join(' ') || 'this ONNX Runtime has no provider for a GPU';
+    return good ? { message } : { message, state: 'warning', hint: 'Runs stay on the CPU.' };
   },
   async 'Data folder'(dataFolder) {
     await mkdir(dataFolder, { recursive: true });

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
+import { providerSettings } from '../../contract/providers.ts';
 import { listCheckpoints } from '../../engine/train/checkpoint.ts';
 import { runFolder } from '../../store/open-store.ts';
 import { defineCommand } from '../command.ts';
@@ -10,10 +11,11 @@ import { type RunSummary, summarizeRun } from '../run-summary.ts';
 import { withStore } from '../with-store.ts';
 
 export const command = defineCommand({
-  payload: z.strictObject({ run: z.string() }),
-  async run({ run }, context): Promise<RunSummary> {
+  payload: z.strictObject({ run: z.string(), provider: z.enum(providerSettings).optional() }),
+  async run({ run, provider }, context): Promise<RunSummary> {
     return withStore(context.dataFolder, 'write', async (store) => {
-      const { runId, config, facts, status } = store.getRun(run);
+      const { runId, config: stored, facts, status } = store.getRun(run);
+      const config = provider === undefined ? stored : { ...stored, provider };
       if (status === 'finished') {
         throw new ParetuneError('usage', `Run ${runId} has finished all of its ${config.steps} steps.`, {
           hint: `paretune show ${runId} says what it came to.`,

@@ -3,6 +3,7 @@
  * again from the log. It makes no rollout and decides no reward.
  */
 import type { Group, ScoredTrajectory } from '../../contract/records.ts';
+import { providerOf } from '../../contract/providers.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import { elementCount } from '../runtime/parameters.ts';
 import { type Policy, trainable } from '../runtime/policy.ts';
@@ -13,7 +14,7 @@ import { fillTrainable, tensorFiles } from './load-policy.ts';
 import type { RunState } from './run-state.ts';
 
 /** The trainer that a configuration asks for. */
-export function newTrainer({ train, limits }: RunConfig, policy: Policy, threads: number): Trainer {
+export function newTrainer({ train, limits, provider }: RunConfig, policy: Policy, threads: number): Trainer {
   return new Trainer(policy, {
     ...train,
     objective: {
@@ -27,6 +28,7 @@ export function newTrainer({ train, limits }: RunConfig, policy: Policy, threads
     },
     maxTokens: Math.min(limits.tokens, policy.config.maxPositions),
     threads,
+    provider: providerOf(provider),
   });
 }
 

@@ -8,6 +8,7 @@
  * and machine give the same events, however often the run was interrupted.
  */
 import type { Group, Json, PolicyPoint, Problem, ScoredTrajectory } from '../../contract/records.ts';
+import { providerOf } from '../../contract/providers.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import type { RunEvent, RunFacts } from '../../contract/run-events.ts';
 import type { AdvantageMethod } from '../advantage/method.ts';
@@ -20,6 +21,7 @@ import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts
 import { DecodeEngine } from '../rollout/decode-engine.ts';
 import { copyPolicy, type Policy, trainable } from '../runtime/policy.ts';
 import { makeParameters, tensorMap } from '../runtime/parameters.ts';
+import { requireDevice } from '../runtime/providers.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import { scheduledRate } from '../train/adamw.ts';
 import { listCheckpoints, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
@@ -29,6 +31,7 @@ import type { Environment } from './environment.ts';
 import { costOf, type EvaluatedTrajectory, policyPoint, rollOut } from './evaluate.ts';
 import { tensorFiles } from './load-policy.ts';
 import { evaluationSeed } from './measure-policy.ts';
+import { describeReport, numericsReport, requireAgreement } from './numerics-gate.ts';
 import { newTrainer, restoreTrainer, trainRow, updatePolicy, wentThrough } from './policy-update.ts';
 import { checkHealth, checkRollouts, requireNumbers } from './run-health.ts';
 import { stepMetrics } from './step-metrics.ts';
@@ -75,11 +78,14 @@ export async function* trainingRun(
   deps: RunDependencies,
 ): AsyncGenerator<RunEvent, void> {
   const { runId } = deps;
+  const provider = providerOf(config.provider);
+  if (provider !== 'cpu') await requireDevice(provider);
   const run = openRun(config, deps);
   try {
     if (begin.kind === 'resume') {
       restore(run, begin.folder);
       yield { kind: 'resumed', runId, fromStep: run.state.step, attempt: begin.attempt };
+      yield* proveProvider(run);
     } else {
       yield* startRun(run);
     }
@@ -245,7 +251,7 @@ async function* startRun(run: Run): AsyncGenerator<RunEvent> {
   const facts: RunFacts = {
     ...deps.machine,
     runtimeVersion,
-    provider: 'cpu',
+    provider: providerOf(config.provider),
     modelHash: deps.agent.folder.weightsHash(),
     parameters: run.policy.base.flat.length,
     referencePrice: measureReferencePrice(paid, prices),
@@ -255,6 +261,7 @@ async function* startRun(run: Run): AsyncGenerator<RunEvent> {
   };
   run.state = { ...run.state, facts };
   yield { kind: 'started', runId: deps.runId, config, facts };
+  yield* proveProvider(run);
   if (deps.agent.bytesOnly) {
     const message =
       'The model has no tokenizer.json: it reads and writes bytes, with the markup of the starter agents.';
@@ -263,6 +270,17 @@ async function* startRun(run: Run): AsyncGenerator<RunEvent> {
   yield* evaluate(run, trajectories);
   yield* measure(run, run.report, 'report');
   yield* checkpoint(run);
+}
+
+/** Compares a GPU with the CPU on the run's own policy: kept with the run, and the end of it where they do not agree. */
+async function* proveProvider({ config, deps, policy, state }: Run): AsyncGenerator<RunEvent> {
+  const provider = providerOf(config.provider);
+  if (provider === 'cpu') return;
+  const report = await numericsReport(policy, provider, deps.machine.threads);
+  const level = report.ok ? 'info' : 'warning';
+  const message = describeReport(report);
+  yield { kind: 'notice', runId: deps.runId, step: state.step, level, code: 'numerics', message };
+  requireAgreement(report);
 }
 
 /** Measures the policy on the selection split (the frontier's points) and, if asked for, greedily. */
@@ -387,7 +405,12 @@ function openRun(config: RunConfig, deps: RunDependencies): Run {
     policy,
     start: copyPolicy(policy),
     trainer,
-    engine: new DecodeEngine(policy, { threads: machine.threads, maxTokens, frozen }),
+    engine: new DecodeEngine(policy, {
+      threads: machine.threads,
+      maxTokens,
+      frozen,
+      provider: providerOf(config.provider),
+    }),
     method,
     training: environment.problems('train', config.trainProblems, config.seed),
     selection: environment.problems('selection', config.selectionProblems, 0),

@@ -78,6 +78,12 @@ export class Session {
       return await (fetch ? this.#inner.run(given, [...fetch]) : this.#inner.run(given));
     } catch (error) {
       const { message } = error as Error;
+      if (/device (was|is) lost|device lost|DEVICE_LOST/i.test(message)) {
+        throw new ParetuneError('engine', `The GPU was lost while it ran the graph ${this.#name}: ${message}`, {
+          cause: error,
+          hint: 'The last checkpoint is whole: `paretune resume RUN` goes on, with `--provider cpu` on the CPU.',
+        });
+      }
       if (!/allocat|bad_alloc|out of memory/i.test(message)) throw error;
       throw new ParetuneError('memory', `There is not enough memory for the graph ${this.#name}: ${message}`, {
         cause: error,
