@@ -269,8 +269,9 @@ test('a run that was cut off is marked as stopped when the folder is next opened
 async function holder(folder: string): Promise<{ child: ChildProcess; mode: string }> {
   const source = `
     import { openStore } from ${JSON.stringify(new URL('../../src-main/store/open-store.ts', import.meta.url).href)};
-    console.log(openStore(process.argv[1], { mode: 'write' }).mode);
-    setInterval(() => {}, 1000);
+    const store = openStore(process.argv[1], { mode: 'write' });
+    console.log(store.mode);
+    setInterval(() => store.mode, 1000); // a store that nothing holds is collected, and its lock with it
   `;
   const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', source, folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
