@@ -36,17 +36,18 @@ describe('writeSafetensors and readFloatTensor', () => {
       ['b', { shape: [2, 3], data: Float32Array.of(1, -0, 3.5, 1e-40, Infinity, -2) }],
       ['a', { shape: [], data: Float32Array.of(0.1) }],
       ['empty', { shape: [0, 7], data: new Float32Array() }],
+      ['__proto__', { shape: [1], data: Float32Array.of(7) }],
     ]);
     writeSafetensors(path, tensors, { metadata: { made: 'by a test' } });
     const file = openSafetensors(path);
-    assert.deepEqual([...file.tensors.keys()], ['a', 'b', 'empty']);
+    assert.deepEqual([...file.tensors.keys()], ['__proto__', 'a', 'b', 'empty']);
     assert.deepEqual({ ...file.metadata }, { made: 'by a test' });
     for (const [name, { shape, data }] of tensors) {
       const read = readFloatTensor(file, name);
       assert.deepEqual(read.shape, shape);
       assert.deepEqual([...read.data], [...data]);
     }
-    assert.equal(file.tensors.get('a')!.begin % 8, 0);
+    assert.equal(file.tensors.get('__proto__')!.begin % 8, 0);
   });
 
   test('narrow to F16 and widen F16 and BF16', () => {

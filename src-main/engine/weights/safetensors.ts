@@ -33,14 +33,11 @@ export type FloatTensor = { shape: number[]; data: Float32Array };
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_RANK = 16;
 
-const headerSchema = z.record(
-  z.string(),
-  z.strictObject({
-    dtype: z.string(),
-    shape: z.array(z.int().min(0)).max(MAX_RANK),
-    data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
-  }),
-);
+const entrySchema = z.strictObject({
+  dtype: z.string(),
+  shape: z.array(z.int().min(0)).max(MAX_RANK),
+  data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
+});
 const metadataSchema = z.record(z.string(), z.string());
 
 /** Reads and checks the header of a file. Throws `not-found` or `bad-file`; the tensors are not read yet. */
@@ -76,13 +73,15 @@ function parseHeader(path: string, bytes: Buffer, dataStart: number): Pick<Safet
   const { __metadata__: rawMetadata = {}, ...rawTensors } = header as Record<string, unknown>;
   const metadata = metadataSchema.safeParse(rawMetadata);
   if (!metadata.success) throw badFile(path, 'its __metadata__ is not a record of strings');
-  const parsed = headerSchema.safeParse(rawTensors);
-  if (!parsed.success) {
-    const { path: place, message } = parsed.error.issues[0];
-    throw badFile(path, `tensor ${JSON.stringify(place.map(String).join(' ').slice(0, 200))}: ${message}`);
-  }
   const tensors = new Map<string, TensorEntry>();
-  for (const [name, { dtype, shape, data_offsets }] of Object.entries(parsed.data)) {
+  // one by one: a record schema leaves out what is named __proto__
+  for (const [name, entry] of Object.entries(rawTensors)) {
+    const parsed = entrySchema.safeParse(entry);
+    if (!parsed.success) {
+      const { path: place, message } = parsed.error.issues[0];
+      throw badFile(path, `tensor ${JSON.stringify([name, ...place].map(String).join(' ').slice(0, 200))}: ${message}`);
+    }
+    const { dtype, shape, data_offsets } = parsed.data;
     if (!Object.hasOwn(BYTES, dtype)) {
       throw badFile(path, `tensor ${name} is of type ${dtype}; known are ${Object.keys(BYTES).join(', ')}`);
     }
