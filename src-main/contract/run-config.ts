@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { providerSettings } from './providers.ts';
+import { mcpToolName, sha256 } from './mcp.ts';
 
 const price = z.number().min(0).max(1e12);
 const fraction = z.number().min(0).max(1);
@@ -53,7 +54,9 @@ export const runConfigSchema = z.strictObject({
   taskOptions: z.strictObject({ corpus: z.string().default(''), report: z.string().default('') }).prefault({}),
   /** tools by name; empty means those that the task brings */
   tools: z.array(z.string()).default([]),
-  /** price of one call of each tool, the user's own unit; a tool that is not named costs 1 */
+  /** sha256 of the approved definition of each tool of an MCP server; filled in when the run is made, the same when it goes on */
+  toolDefinitions: z.record(mcpToolName, sha256).default({}),
+  /** price of one call of each tool, the user's own unit; a tool that is not named costs 1 (of an MCP server: its approved price) */
   prices: z.record(z.string(), price).default({}),
   /** objective order of every reward vector; 0 is success */
   objectives: z

@@ -189,8 +189,9 @@ export type ToolDescription = {
   description: string;
   parameters: {
     type: 'object';
-    properties: Record<string, { type: string; description?: string }>;
+    properties: Record<string, { [key: string]: Json }>;
     required: string[];
+    [key: string]: Json;
   };
   primaryArgument: string;
 };

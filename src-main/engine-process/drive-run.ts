@@ -13,6 +13,7 @@ import { runFolder, type Store } from '../store/open-store.ts';
 import { openAgentOf } from './agents.ts';
 import type { CommandContext } from './command.ts';
 import { corpusOpener } from './corpora.ts';
+import { ownToolOpener } from './own-tools.ts';
 import { takePrices } from './price-changes.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -36,7 +37,12 @@ export async function driveRun(
 ): Promise<void> {
   context.progress({ label: 'opening the model, tasks and tools', done: 0, total: 0 });
   const agent = openAgentOf(context.dataFolder, config.model);
-  const environment = await openEnvironment(agent, config, corpusOpener(context));
+  const environment = await openEnvironment(
+    agent,
+    config,
+    corpusOpener(context),
+    ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
+  );
   let begun = begin.kind === 'resume';
   let step = 0;
   let lastLogMs = 0;

@@ -10,6 +10,7 @@ import type { Store } from '../store/open-store.ts';
 import { openRunPolicy } from './agents.ts';
 import type { CommandContext } from './command.ts';
 import { corpusOpener } from './corpora.ts';
+import { ownToolOpener } from './own-tools.ts';
 import { threadsOf } from './drive-run.ts';
 import { exportCard } from './export-card.ts';
 import { measure } from './measure.ts';
@@ -46,7 +47,12 @@ export async function exportRun(store: Store, request: ExportRequest, context: C
   const { config, runId } = store.getRun(name);
   const { agent, policy, step } = openRunPolicy(store, runId, checkpoint);
   const points = new Map<ExportVariant, PolicyPoint>();
-  const environment = await openEnvironment(agent, config, corpusOpener(context));
+  const environment = await openEnvironment(
+    agent,
+    config,
+    corpusOpener(context),
+    ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
+  );
   const what = { split: 'report', problems, sampling: 'sampled' } as const;
   const measured = async (label: string, of: Policy) =>
     (await measure({ policy: of, step }, environment, config, what, label, context)).point;

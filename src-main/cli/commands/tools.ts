@@ -1,15 +1,16 @@
-/** `paretune tools list | check | try`. */
+/** `paretune tools list | check | try`, and those of MCP servers: `add | look | approve | revoke | remove`. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ParetuneError } from '../../contract/errors.ts';
 import type { Json, ToolResult } from '../../contract/records.ts';
 import { act, examples } from '../command-line.ts';
 import { table } from '../table.ts';
+import { printServers, serverCommands } from './servers.ts';
 
 export function toolsCommand(program: Command): void {
   const tools = program
     .command('tools')
-    .description('list, check and try the tools that an agent may call')
+    .description('list, check and try the tools that an agent may call; add tools of MCP servers')
     .addHelpText(
       'after',
       examples(
@@ -17,18 +18,21 @@ export function toolsCommand(program: Command): void {
         'tools check python',
         "tools try calculator '12*7'",
         'tools try python --input calls.json --json',
+        'tools add files -- npx -y @modelcontextprotocol/server-filesystem ./notes',
+        'tools approve mcp:files/read_file',
       ),
     );
 
   tools
     .command('list')
-    .description('the tools there are')
+    .description('the tools there are, and those of MCP servers as they were last seen (nothing is started)')
     .addHelpText('after', examples('tools list', 'tools list --json'))
     .action(
       act(async (session) => {
         const result = await session.engine('tools-list', {});
         const rows = result.tools.map(({ name, primaryArgument, description }) => [name, primaryArgument, description]);
         session.print(table([{ title: 'tool' }, { title: 'argument' }, { title: 'what it does' }], rows));
+        printServers(session, result.servers);
         return result;
       }),
     );
@@ -86,6 +90,8 @@ export function toolsCommand(program: Command): void {
         return undefined;
       }),
     );
+
+  serverCommands(tools);
 }
 
 /** One call, or a list of them. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { ChatMessage, Problem } from '../../contract/records.ts';
+import { mcpPrefix } from '../../contract/mcp.ts';
 import { runConfigSchema } from '../../contract/run-config.ts';
 import type { ChatAnswer } from '../../contract/window-records.ts';
 import { type Environment, openEnvironment } from '../../engine/run/environment.ts';
@@ -13,6 +14,7 @@ import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
 import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { corpusOpener } from '../corpora.ts';
+import { approvalOf, ownToolOpener } from '../own-tools.ts';
 import { threadsOf } from '../drive-run.ts';
 import { withStore } from '../with-store.ts';
 
@@ -96,7 +98,11 @@ async function openChat(
   context: CommandContext,
 ): Promise<OpenChat> {
   const { run, checkpoint, model, task, tools } = payload;
-  const key = JSON.stringify([run, checkpoint, model, task, tools]);
+  // an approval that was taken back or given anew ends the open chat
+  const approved = tools
+    .filter((name) => name.startsWith(mcpPrefix))
+    .map((name) => approvalOf(context.dataFolder, name, 'attended'));
+  const key = JSON.stringify([run, checkpoint, model, task, tools, approved]);
   if (current?.key === key) return current;
   await current?.engine.dispose();
   await current?.environment.close();
@@ -104,7 +110,12 @@ async function openChat(
   const open = await (run === undefined
     ? openModel(context.dataFolder, model)
     : withStore(context.dataFolder, 'read', (store) => openRunPolicy(store, run, checkpoint)));
-  const environment = await openEnvironment(open.agent, { tasks: [task], tools }, corpusOpener(context));
+  const environment = await openEnvironment(
+    open.agent,
+    { tasks: [task], tools },
+    corpusOpener(context),
+    ownToolOpener(context.dataFolder, 'attended'),
+  );
   const maxTokens = Math.min(4096, open.agent.config.maxPositions);
   current = { key, open, environment, engine: new DecodeEngine(open.policy, { threads: threadsOf(0), maxTokens }) };
   return current;

@@ -8,6 +8,7 @@ import { openEnvironment } from '../../engine/run/environment.ts';
 import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
 import { defineCommand } from '../command.ts';
 import { corpusOpener } from '../corpora.ts';
+import { ownToolOpener, withOwnTools } from '../own-tools.ts';
 import { measure } from '../measure.ts';
 import { withStore } from '../with-store.ts';
 
@@ -25,7 +26,12 @@ export const command = defineCommand({
   async run({ run, checkpoint, settings, split, problems: count, greedy }, context): Promise<Evaluation> {
     const began = performance.now();
     const { open, config } = await openWhat(run, checkpoint, settings, context.dataFolder);
-    const environment = await openEnvironment(open.agent, config, corpusOpener(context));
+    const environment = await openEnvironment(
+      open.agent,
+      config,
+      corpusOpener(context),
+      ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
+    );
     try {
       const points: PolicyPoint[] = [];
       for (const sampling of greedy ? (['sampled', 'greedy'] as const) : (['sampled'] as const)) {
@@ -48,7 +54,7 @@ async function openWhat(
   dataFolder: string,
 ): Promise<{ open: OpenPolicy; config: z.output<typeof runConfigSchema> }> {
   if (run === undefined) {
-    const config = checked(settings);
+    const config = withOwnTools(checked(settings), dataFolder);
     const agent = openAgentOf(dataFolder, config.model);
     return { open: { agent, policy: agent.newPolicy(null, config.seed), run: null, step: null }, config };
   }

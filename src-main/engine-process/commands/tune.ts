@@ -7,6 +7,7 @@ import { makeMethod } from '../../engine/advantage/methods.ts';
 import type { Store } from '../../store/open-store.ts';
 import { defineCommand } from '../command.ts';
 import { driveRun } from '../drive-run.ts';
+import { withOwnTools } from '../own-tools.ts';
 import { type RunSummary, summarizeRun } from '../run-summary.ts';
 import { withStore } from '../with-store.ts';
 
@@ -17,7 +18,8 @@ const runName = z
 
 export const command = defineCommand({
   payload: z.strictObject({ config: runConfigSchema, name: runName.optional() }),
-  async run({ config, name }, context): Promise<RunSummary> {
+  async run({ config: asked, name }, context): Promise<RunSummary> {
+    const config = withOwnTools(asked, context.dataFolder);
     makeMethod(config); // refuses settings that the method would not read, before anything is opened
     return withStore(context.dataFolder, 'write', async (store) => {
       const runId = name ?? freeName(store, config);

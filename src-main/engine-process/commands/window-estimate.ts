@@ -19,6 +19,7 @@ import { databasePath } from '../../store/open-store.ts';
 import { openAgentOf } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { corpusOpener } from '../corpora.ts';
+import { ownToolOpener } from '../own-tools.ts';
 import { threadsOf } from '../drive-run.ts';
 import { withStore } from '../with-store.ts';
 
@@ -90,7 +91,12 @@ async function fromPastRuns(config: RunConfig, { dataFolder }: CommandContext): 
 /** A few rollouts now; the update is taken to cost as much as they do. */
 async function fromRollouts(agent: Agent, config: RunConfig, context: CommandContext): Promise<Estimate['time']> {
   context.progress({ label: 'measuring', done: 0, total: 0 });
-  const environment = await openEnvironment(agent, config, corpusOpener(context));
+  const environment = await openEnvironment(
+    agent,
+    config,
+    corpusOpener(context),
+    ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
+  );
   const maxTokens = Math.min(config.limits.tokens, agent.config.maxPositions);
   const engine = new DecodeEngine(agent.newPolicy(null, config.seed), {
     threads: threadsOf(config.threads),

@@ -3,7 +3,8 @@
  * judged. Nothing here learns.
  */
 import { ParetuneError } from '../../contract/errors.ts';
-import type { Problem, Split, ToolResult, Trajectory } from '../../contract/records.ts';
+import type { ChatMessage, Problem, Split, ToolResult, Trajectory } from '../../contract/records.ts';
+import { mcpPrefix } from '../../contract/mcp.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import type { CallTool, TurnFormat } from '../rollout/collect.ts';
 import { resolveTask } from '../tasks/built-in-tasks.ts';
@@ -16,6 +17,9 @@ import type { Tool } from '../tools/tool.ts';
 import type { Agent } from './agent.ts';
 
 export type CorpusOpener = (corpus: NonNullable<TaskSource['corpus']>) => Promise<CorpusIndex & { close(): void }>;
+
+/** A tool of the user's own, `mcp:SERVER/TOOL`. Throws where it may not run. */
+export type OwnToolOpener = (name: string) => Promise<Tool>;
 
 export type Environment = {
   tasks: readonly TaskSource[];
@@ -42,32 +46,37 @@ export async function openEnvironment(
   agent: Agent,
   settings: EnvironmentSettings,
   openCorpus: CorpusOpener,
+  openOwnTool: OwnToolOpener = async (name) => makeTools([name]).get(name)!,
 ): Promise<Environment> {
   const tasks = await Promise.all(settings.tasks.map((name) => resolveTask(name, givenOptions(settings.taskOptions))));
   const corpora: { close(): void }[] = [];
   const toolsOf = new Map<string, Map<string, Tool>>();
   const shared = new Map<string, Tool>();
-  for (const task of tasks) {
+  const open = async (task: TaskSource) => {
     const names = settings.tools.length > 0 ? [...settings.tools] : task.tools;
     const corpus = names.includes('search') && task.corpus !== null ? await openCorpus(task.corpus) : undefined;
     if (corpus) corpora.push(corpus);
     const tools = new Map<string, Tool>();
+    toolsOf.set(task.name, tools);
     for (const name of names) {
       const known = name === 'search' ? undefined : shared.get(name);
-      const tool = known ?? makeTools([name], { corpus }).get(name)!;
+      const make = async () =>
+        name.startsWith(mcpPrefix) ? openOwnTool(name) : makeTools([name], { corpus }).get(name)!;
+      const tool = known ?? (await make());
       if (name !== 'search') shared.set(name, tool);
       tools.set(name, tool);
     }
-    toolsOf.set(task.name, tools);
-  }
-  const everyTool = new Map([...toolsOf.values()].flatMap((tools) => [...tools]));
+    refuseSameNames(tools);
+  };
   const close = async () => {
     for (const tools of toolsOf.values()) await closeTools(tools);
     for (const corpus of corpora) corpus.close();
   };
   try {
+    for (const task of tasks) await open(task);
+    const everyTool = new Map([...toolsOf.values()].flatMap((tools) => [...tools]));
     await requireHealthyTools(everyTool);
-    const formats = new Map([...toolsOf].map(([task, tools]) => [task, turnFormat(agent, [...tools.values()])]));
+    const formats = new Map([...toolsOf].map(([task, tools]) => [task, turnFormat(agent, tools)]));
     const runPython = (code: string): Promise<ToolResult> => {
       const python = shared.get('python') ?? makeTools(['python']).get('python')!;
       shared.set('python', python);
@@ -92,6 +101,17 @@ export async function openEnvironment(
     await close();
     throw error;
   }
+}
+
+/** A model knows a tool by the name in its definition: two alike could not be told apart. */
+function refuseSameNames(tools: ReadonlyMap<string, Tool>): void {
+  const names = [...tools.values()].map(({ spec }) => spec.name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return;
+  const which = [...tools].filter(([, { spec }]) => spec.name === twice).map(([name]) => name);
+  throw new ParetuneError('tool', `A model would know ${which.join(' and ')} by the same name, ${twice}.`, {
+    hint: 'Leave all but one of them out of `tools`.',
+  });
 }
 
 /** Only what was set: a built-in task refuses options that would do nothing. */
@@ -120,21 +140,36 @@ function inTurn<T>(lists: readonly (readonly T[])[]): T[] {
   return Array.from({ length: longest }, (_, i) => lists.flatMap((list) => (i < list.length ? [list[i]] : []))).flat();
 }
 
-/** The model's chat format as the rollout loop wants it; renderings that come again and again are remembered. */
-export function turnFormat(agent: Agent, tools: readonly Tool[]): TurnFormat {
-  const format = agent.chatFormat(tools);
+/**
+ * The model's chat format as the rollout loop wants it; renderings that come again and again are remembered. The model
+ * knows a tool by the name in its definition, everybody else by its key in `tools` (`mcp:SERVER/TOOL`).
+ */
+export function turnFormat(agent: Agent, tools: ReadonlyMap<string, Tool>): TurnFormat {
+  const format = agent.chatFormat([...tools.values()]);
   const { tokenizer } = agent;
   const suffixes = new Map<string, number[]>();
+  const keys = new Map([...tools].map(([key, { spec }]) => [spec.name, key]));
+  const modelName = (key: string) => tools.get(key)?.spec.name ?? key;
+  const asModelKnows = (message: ChatMessage): ChatMessage => ({
+    ...message,
+    ...(message.name !== undefined && { name: modelName(message.name) }),
+    ...(message.toolCalls && {
+      toolCalls: message.toolCalls.map((call) => ({ ...call, name: modelName(call.name) })),
+    }),
+  });
   return {
-    promptTokens: format.promptTokens,
-    parseTurn: format.parseTurn,
+    promptTokens: (messages) => format.promptTokens(messages.map(asModelKnows)),
+    parseTurn(tokens) {
+      const turn = format.parseTurn(tokens);
+      return { ...turn, calls: turn.calls.map((call) => ({ ...call, name: keys.get(call.name) ?? call.name })) };
+    },
     stopTokens: format.stopTokens,
     toolSuffix(results) {
       const key = JSON.stringify(results);
       const known = suffixes.get(key);
       if (known) return known;
       if (suffixes.size > 20_000) suffixes.clear();
-      const tokens = format.toolSuffix(results);
+      const tokens = format.toolSuffix(results.map(({ name, content }) => ({ name: modelName(name), content })));
       suffixes.set(key, tokens);
       return tokens;
     },
