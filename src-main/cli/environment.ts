@@ -1,6 +1,7 @@
 /**
  * Every environment variable that Paretune reads, and the folder it keeps its data in. Nothing else in the sources reads
- * process.env; tests have two more of their own (PARETUNE_GOLDEN, PARETUNE_DATA, see scripts/test.ts).
+ * process.env, but for the variables that the user lets an MCP server have (engine/tools/mcp-connection.ts); tests have
+ * more of their own (PARETUNE_GOLDEN, PARETUNE_DATA, see scripts/test.ts).
  */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
