@@ -85,6 +85,7 @@ export function checkSettings<Schema extends z.ZodType>(schema: Schema, settings
 export function settingsTemplate(): string {
   const lines = ['# Settings of a run. Lines that start with # show the default.'];
   for (const path of settingPaths(runSettings)) {
+    if (filledIn.test(path)) continue;
     const keys = path.split('.');
     const indent = '  '.repeat(keys.length - 1);
     for (let depth = 1; depth < keys.length; depth++) {
@@ -102,6 +103,8 @@ export function settingsTemplate(): string {
 }
 
 const runSettings = settingTree(runConfigSchema);
+/** Part of a run's record that no user writes: it is filled in when the run is made. */
+const filledIn = /^toolDefinitions\b/;
 const listHint = 'paretune tune --list-settings shows every setting with its default';
 
 function describeIssue(tree: Setting, issue: z.core.$ZodIssue): string[] {
