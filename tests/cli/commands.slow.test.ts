@@ -51,7 +51,8 @@ describe('paretune', { concurrency: false }, () => {
     };
     assert.deepEqual(Object.keys(demo.tasks), ['arithmetic', 'multi-hop']);
     for (const task of Object.values(demo.tasks)) {
-      for (const end of [task.before, task.after]) assert.deepEqual(Object.keys(end).sort(), ['cost', 'n', 'success']);
+      for (const end of [task.before, task.after])
+        assert.deepEqual(Object.keys(end).sort(), ['calls', 'cost', 'n', 'success']);
       assert.deepEqual(Object.keys(task.hypervolume), ['before', 'after']);
     }
     assert.equal(demo.steps, 2);
