@@ -1,4 +1,5 @@
 /** Commands of the window: what they do, and which key means which. The menu names the same ones; views bring handlers of their own. */
+import { tick } from 'svelte';
 import { commandKeys } from '../src-main/contract/command-keys.ts';
 import type { MenuCommand } from '../src-main/contract/window-api.ts';
 import { call } from './bridge.ts';
@@ -14,13 +15,19 @@ export function perform(command: MenuCommand): void {
   if (own) return own();
   if (command === 'new-run') session.newRun();
   else if (command === 'settings') session.show('device');
-  else if (command === 'open-model') session.show('models');
-  else if (command === 'open-task') session.show('tasks');
+  else if (command === 'open-model') performIn('models', command);
+  else if (command === 'open-task') performIn('tasks', command);
   else if (command === 'pause-or-resume') pauseOrResume();
   else if (command === 'stop') call('stop', {}).catch((error) => session.fail(error));
   else if (command === 'save-chart') saveFirst(session.charts, words.nothing.chart);
   else if (command === 'save-table') saveFirst(session.tables, words.nothing.table);
   else if (command.startsWith('view-')) session.show(command.slice('view-'.length) as ViewName);
+}
+
+/** Shows a view, and has it do what only it can. */
+function performIn(view: ViewName, command: MenuCommand): void {
+  session.show(view);
+  void tick().then(() => session.handlerOf(command)?.());
 }
 
 /** Saves what holds the focus, else the first of the view. */

@@ -10,6 +10,7 @@ import type {
   ErrorRecord,
   Feed,
   MenuCommand,
+  Picked,
   RunRow,
   Settings,
 } from '../src-main/contract/window-api.ts';
@@ -41,8 +42,10 @@ class Session {
   open = $state<string | null>(null);
   run = $state.raw<RunView | null>(null);
   runError = $state.raw<ErrorRecord | null>(null);
-  /** the form for a new run, with what it begins with */
+  /** the form for a new run, with the settings it begins with; model or tasks alone go on top of the draft */
   form = $state.raw<{ from: Partial<RunConfig> | null } | null>(null);
+  /** what was dropped on the window, until its view has taken it */
+  drop = $state.raw<{ view: ViewName; picked: Picked } | null>(null);
   toasts = $state.raw<Toast[]>([]);
   /** charts and tables that are on the screen, for the commands that save one */
   readonly charts = new Set<Savable>();
@@ -241,6 +244,14 @@ class Session {
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /** What was dropped for a view, once. */
+  takeDrop(view: ViewName): Picked | null {
+    const { drop } = this;
+    if (drop?.view !== view) return null;
+    this.drop = null;
+    return drop.picked;
   }
 
   tell(text: string, options: Partial<Omit<Toast, 'id' | 'text'>> & { ms?: number } = {}): void {

@@ -4,7 +4,7 @@
  * no view with it.
  */
 import { statSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { ParetuneError } from '../contract/errors.ts';
 import type { Json } from '../contract/records.ts';
 import type { CallName, CallResult, longCalls, Picked, Settings } from '../contract/window-api.ts';
@@ -166,6 +166,7 @@ export function callHandlers(context: CallContext): CallHandlers {
     tasks: () => read('tasks', 'window-tasks', {}),
     previewTask: (payload) => work('previewTask', 'window-preview', payload, reading),
     estimate: (payload) => work('estimate', 'window-estimate', payload),
+    ready: (payload) => work('ready', 'window-ready', payload, reading),
     doctor: () => work('doctor', 'doctor', {}),
 
     async settings() {
@@ -228,4 +229,10 @@ export function picked(handles: Handles, path: string): Picked {
   } catch (cause) {
     throw new ParetuneError('not-found', `There is nothing at ${path}.`, { cause, hint: 'Choose it again.' });
   }
+}
+
+/** What was dropped: a file of a model stands for its folder, which is what can be imported. */
+export function dropped(handles: Handles, path: string): Picked {
+  const ofModel = /(\.safetensors|\.safetensors\.index\.json|(^|[\\/])(config|tokenizer|tokenizer_config)\.json)$/i;
+  return picked(handles, ofModel.test(path) ? dirname(path) : path);
 }

@@ -25,7 +25,7 @@ import type { Feed, Settings } from '../contract/window-api.ts';
 import { runKeeper } from './active-run.ts';
 import { origin, scheme, serveFolder } from './app-protocol.ts';
 import { runAttendant } from './attendant.ts';
-import { callHandlers, type Desktop, picked } from './calls.ts';
+import { callHandlers, type Desktop, dropped } from './calls.ts';
 import { deletions as makeDeletions } from './deletions.ts';
 import { type Death, engineLane } from './engine-lane.ts';
 import { feedSource } from './feed.ts';
@@ -195,7 +195,7 @@ void app.whenReady().then(() => {
   secureSession(session.defaultSession);
   protocol.handle(scheme, serveFolder(join(app.getAppPath(), 'dist', 'renderer')));
   const handlers = callHandlers({ computing, reading, runs, deletions, feed, handles, settings, desktop });
-  openDoor(ipcMain, handlers, (path) => picked(handles, path), desktop.homeFolder);
+  openDoor(ipcMain, handlers, (path) => dropped(handles, path), desktop.homeFolder);
   const template = menuTemplate(
     process.platform,
     app.isPackaged,

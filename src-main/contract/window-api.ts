@@ -169,6 +169,8 @@ export const calls = {
     limit: z.int().min(1).max(50).default(8),
   }),
   estimate: z.strictObject({ config: windowConfigSchema }),
+  /** whether a run could start: model, tasks, a canary call of each tool, and the provider */
+  ready: z.strictObject({ config: windowConfigSchema }),
   doctor: z.strictObject({}),
 
   settings: z.strictObject({}),
@@ -229,6 +231,7 @@ type Results = {
   tasks: { tasks: r.TaskRow[] };
   previewTask: r.TaskPreview;
   estimate: r.Estimate;
+  ready: r.Ready;
   doctor: { ok: boolean; checks: r.DoctorCheck[] };
   settings: r.Settings;
   setTheme: null;
@@ -255,6 +258,7 @@ export const longCalls = [
   'importModel',
   'previewTask',
   'estimate',
+  'ready',
   'doctor',
   'checkTools',
   'tryTool',

@@ -214,11 +214,12 @@ export type ModelRow = {
 
 export type TaskRow = { name: string; tools: string[]; hasCorpus: boolean };
 
-/** What a task file holds; `errors` name their lines, `problems` are the first few. */
+/** What a task file holds; `errors` name their lines, `hint` what lines may hold, `problems` are the first few. */
 export type TaskPreview = TaskRow & {
   counts: { train: number; selection: number; report: number };
   problems: Problem[];
   errors: string[];
+  hint: string;
 };
 
 /** `tight` is above 70 % of the memory there is, `exceeds` above all of it. Bytes. */
@@ -231,6 +232,12 @@ export type Estimate = {
   };
   /** seconds; null until something was measured on this machine. `basis` says what it was measured on. */
   time: { secondsPerStep: number; seconds: number; basis: string } | null;
+};
+
+/** A run could start. `tools` answered their canary calls; `gate`: how the provider's numbers are known to be right. */
+export type Ready = {
+  tools: string[];
+  provider: { name: string; runtime: string; threads: number; gate: 'reference' };
 };
 
 export type DoctorCheck = { name: string; state: 'ok' | 'warning' | 'failed'; message: string; hint: string };

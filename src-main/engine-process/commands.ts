@@ -37,6 +37,7 @@ export const commands = {
   'window-tasks': () => import('./commands/window-tasks.ts'),
   'window-preview': () => import('./commands/window-preview.ts'),
   'window-estimate': () => import('./commands/window-estimate.ts'),
+  'window-ready': () => import('./commands/window-ready.ts'),
 };
 
 export type CommandName = keyof typeof commands;

@@ -3,17 +3,18 @@ export type Difference = { setting: string; values: string[] };
 
 /** Settings (dotted paths) whose values are not equal in all records, in the order of the first. */
 export function configDifference(configs: readonly object[]): Difference[] {
-  const flat = configs.map((config) => flatten(config));
+  const flat = configs.map((config) => flatSettings(config));
   const names = [...new Set(flat.flatMap((entries) => [...entries.keys()]))];
   return names
     .map((setting) => ({ setting, values: flat.map((entries) => entries.get(setting) ?? '–') }))
     .filter(({ values }) => new Set(values).size > 1);
 }
 
-function flatten(value: object, path = '', into = new Map<string, string>()): Map<string, string> {
+/** Every setting by its dotted path, as text. */
+export function flatSettings(value: object, path = '', into = new Map<string, string>()): Map<string, string> {
   for (const [name, entry] of Object.entries(value) as [string, unknown][]) {
     const here = path === '' ? name : `${path}.${name}`;
-    if (typeof entry === 'object' && entry !== null && !Array.isArray(entry)) flatten(entry, here, into);
+    if (typeof entry === 'object' && entry !== null && !Array.isArray(entry)) flatSettings(entry, here, into);
     else into.set(here, Array.isArray(entry) ? entry.join(', ') : String(entry));
   }
   return into;

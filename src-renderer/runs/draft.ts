@@ -126,6 +126,13 @@ export function configOf(draft: Draft): { config: WindowConfig; errors: null } |
   return { config: parsed.data, errors: null };
 }
 
+/** The draft that a form begins with: settings of a run as they were; a model or tasks alone go on top of what was typed. */
+export function draftOnto(stored: Draft | null, from: Partial<RunConfig> | null): Draft {
+  const part = Object.keys(from ?? {}).every((name) => name === 'model' || name === 'tasks');
+  if (!part) return draftOf(from);
+  return { ...(stored ?? draftOf(null)), ...from } as Draft;
+}
+
 /** A draft out of storage, or null where it is none (another version, damaged). */
 export function storedDraft(text: string | null): Draft | null {
   if (text === null) return null;

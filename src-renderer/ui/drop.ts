@@ -1,24 +1,44 @@
-/** Dropping a file or folder on a view: main gives a handle for it, never a path. */
+/**
+ * Dropping a file or folder on the window, whichever view is in front: main gives a handle for it, never a path; a model is
+ * shown in Models with what was found, a task file in Tasks with its preview. Nothing is imported or started by a drop.
+ */
 import type { Picked } from '../../src-main/contract/window-records.ts';
 import { session } from '../session.svelte.ts';
+import { words } from '../words.ts';
 
-/** An attachment: calls `take` with what was dropped on the node. */
-export function dropZone(take: (picked: Picked) => void): (node: HTMLElement) => () => void {
-  return (node) => {
-    const over = (event: DragEvent) => {
-      event.preventDefault();
-      node.toggleAttribute('data-over', event.type === 'dragover');
-    };
-    const drop = (event: DragEvent) => {
-      over(event);
-      event.stopPropagation();
-      const file = event.dataTransfer?.files[0];
-      if (file) window.paretune.dropped(file).then(take, (error) => session.fail(error));
-    };
-    const handlers = { dragover: over, dragleave: over, drop } as const;
-    for (const [name, handler] of Object.entries(handlers)) node.addEventListener(name, handler as EventListener);
-    return () => {
-      for (const [name, handler] of Object.entries(handlers)) node.removeEventListener(name, handler as EventListener);
-    };
+/** The view that can say what was dropped; null where none can. */
+export function viewOfDrop({ name, isFolder }: Pick<Picked, 'name' | 'isFolder'>): 'models' | 'tasks' | null {
+  if (isFolder) return 'models';
+  return /\.(jsonl|json)$/i.test(name) ? 'tasks' : null;
+}
+
+export async function takeDrop(file: File): Promise<void> {
+  try {
+    const picked: Picked = await window.paretune.dropped(file);
+    const view = viewOfDrop(picked);
+    if (view === null) return session.tell(words.drop.other(picked.name), { hint: words.drop.what, error: true, ms: 20_000 });
+    session.drop = { view, picked };
+    session.show(view);
+  } catch (error) {
+    session.fail(error);
+  }
+}
+
+/** An attachment for the whole window: marks it while something is dragged over it, takes what is dropped. */
+export function dropZone(node: HTMLElement): () => void {
+  const over = (event: DragEvent) => {
+    event.preventDefault();
+    node.toggleAttribute('data-over', event.type === 'dragover');
+  };
+  const drop = (event: DragEvent) => {
+    over(event);
+    const [file, ...others] = event.dataTransfer?.files ?? [];
+    if (file) void takeDrop(file);
+    if (others.length > 0) session.tell(words.drop.first(file.name));
+  };
+  const handlers = { dragover: over, dragleave: over, drop } as const;
+  for (const [name, handler] of Object.entries(handlers)) node.addEventListener(name, handler as EventListener);
+  return () => {
+    for (const [name, handler] of Object.entries(handlers)) node.removeEventListener(name, handler as EventListener);
   };
 }

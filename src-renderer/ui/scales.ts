@@ -66,6 +66,11 @@ export function formatBytes(bytes: number): string {
   return `${fixed[power === 0 ? 0 : 1].format(bytes / 1000 ** power)} ${units[power]}`;
 }
 
+/** A file or folder as a person reads it: the name in a handle; other text as it is. */
+export function nameOfHandle(text: string): string {
+  return text.replace(/handle:[^/\s,]*\//g, '');
+}
+
 /** Sixteen letters and digits are no name: the last part of a model's name. */
 export function shortModel(model: string): string {
   return model.split(/[:/\\]/).at(-1) || model;

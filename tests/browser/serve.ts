@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, relative, resolve } from 'node:path';
 import { runKeeper } from '../../src-main/app/active-run.ts';
-import { callHandlers, type Desktop, picked } from '../../src-main/app/calls.ts';
+import { callHandlers, type Desktop, dropped } from '../../src-main/app/calls.ts';
 import { deletions as makeDeletions } from '../../src-main/app/deletions.ts';
 import { type EngineProcess, engineLane } from '../../src-main/app/engine-lane.ts';
 import { feedSource } from '../../src-main/app/feed.ts';
@@ -35,7 +35,11 @@ window.paretune = Object.freeze({
     source.onmessage = ({ data }) => JSON.parse(data).forEach(listener);
     return () => source.close();
   },
-  dropped: async () => { throw { code: 'unsupported', message: 'A browser knows no paths.', hint: '' }; },
+  async dropped(file) {
+    const answer = await (await fetch('/dropped', { method: 'POST', body: file.name })).json();
+    if (!answer.ok) throw answer.error;
+    return answer.value;
+  },
 });
 window.violations = [];
 document.addEventListener('securitypolicyviolation', (event) => window.violations.push(event.violatedDirective + ' ' + event.blockedURI));
@@ -45,6 +49,8 @@ export type Served = {
   address: string;
   /** what the dialogs answer next, by kind */
   answers: { folder: string | null; file: string | null; save: string | null };
+  /** where files that are dropped lie, by name: a browser knows no paths */
+  drops: { folder: string };
   /** ends the computing engine as a fault would */
   killEngine(): void;
   /** sends a feed of the test's own making */
@@ -61,6 +67,7 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
       .map((entry) => join(entry.parentPath, entry.name))
       .map((file) => [`/${relative(rendererFolder, file).replaceAll('\\', '/')}`, readFileSync(file)]),
   );
+  const drops = { folder: dataFolder };
   const answers: Served['answers'] = { folder: null, file: null, save: null };
   const listeners = new Set<(feeds: Feed[]) => void>();
   const later = (done: () => void, ms: number) => void setTimeout(done, ms).unref();
@@ -121,7 +128,7 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
       settings,
       desktop,
     }),
-    (path) => picked(handles, path),
+    (path) => dropped(handles, path),
     dataFolder,
   );
   computing.wake();
@@ -140,6 +147,14 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
         { senderFrame: { url: `${origin}/index.html`, parent: null } },
         name,
         payload,
+      );
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+    } else if (path === '/dropped') {
+      const name: Buffer[] = [];
+      for await (const chunk of request) name.push(chunk as Buffer);
+      const answer = await door.get(channels.dropped)!(
+        { senderFrame: { url: `${origin}/index.html`, parent: null } },
+        join(drops.folder, Buffer.concat(name).toString()),
       );
       response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
     } else if (path === '/feed') {
@@ -165,6 +180,7 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
   return {
     address: `http://127.0.0.1:${address.port}/`,
     answers,
+    drops,
     killEngine: () => void engine?.kill('SIGKILL'),
     tell: feed.tell,
     async close() {

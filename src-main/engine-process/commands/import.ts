@@ -1,5 +1,6 @@
 /** `import`: checks a model folder and copies it into the data folder, so that runs can name it. */
-import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
@@ -48,7 +49,11 @@ export const command = defineCommand({
     mkdirSync(partial);
     for (const [i, file] of files.entries()) {
       context.progress({ label: 'copying', done: i, total: files.length, note: file });
-      cpSync(join(source, file), join(partial, file));
+      if (context.signal.aborted) {
+        rmSync(partial, { recursive: true, force: true });
+        throw new ParetuneError('interrupted', 'Stopped before all files were copied.');
+      }
+      await copyFile(join(source, file), join(partial, file));
     }
     context.progress({ label: 'checking the copy', done: 0, total: 0 });
     const weightsHash = agent.folder.weightsHash();

@@ -1,6 +1,6 @@
 /**
  * `window-estimate`: whether a run fits into memory and how long it takes, before it starts. Memory is counted from the
- * shapes; time is taken from steps of the same model on this machine, or from a few rollouts made now.
+ * shapes; time is taken from steps of the same model on this machine, or from rollouts and a gradient made now.
  */
 import { existsSync } from 'node:fs';
 import { totalmem } from 'node:os';
@@ -14,6 +14,7 @@ import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
 import type { Agent } from '../../engine/run/agent.ts';
 import { openEnvironment } from '../../engine/run/environment.ts';
 import { rollOut } from '../../engine/run/evaluate.ts';
+import { newTrainer, trainRow } from '../../engine/run/policy-update.ts';
 import { elementCount } from '../../engine/runtime/parameters.ts';
 import { databasePath } from '../../store/open-store.ts';
 import { openAgentOf } from '../agents.ts';
@@ -23,7 +24,9 @@ import { ownToolOpener } from '../own-tools.ts';
 import { threadsOf } from '../drive-run.ts';
 import { withStore } from '../with-store.ts';
 
-const sampleProblems = 32;
+/** Enough to tell a slow model from a fast one, and at most what a measurement is made on. */
+const fewRollouts = 8;
+const mostRollouts = 128;
 /** The engine, its runtime and the tools, before any model. */
 const processBytes = 300_000_000;
 
@@ -88,7 +91,7 @@ async function fromPastRuns(config: RunConfig, { dataFolder }: CommandContext): 
   });
 }
 
-/** A few rollouts now; the update is taken to cost as much as they do. */
+/** Rollouts and a gradient made now, as many as take a moment: a small model is timed on as full a batch as a step has. */
 async function fromRollouts(agent: Agent, config: RunConfig, context: CommandContext): Promise<Estimate['time']> {
   context.progress({ label: 'measuring', done: 0, total: 0 });
   const environment = await openEnvironment(
@@ -97,17 +100,19 @@ async function fromRollouts(agent: Agent, config: RunConfig, context: CommandCon
     corpusOpener(context),
     ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
   );
+  const { train, seed } = config;
+  const policy = agent.newPolicy(train.parameters === 'lora' ? train.lora : null, seed);
+  const threads = threadsOf(config.threads);
   const maxTokens = Math.min(config.limits.tokens, agent.config.maxPositions);
-  const engine = new DecodeEngine(agent.newPolicy(null, config.seed), {
-    threads: threadsOf(config.threads),
-    maxTokens,
-  });
+  const engine = new DecodeEngine(policy, { threads, maxTokens });
+  const trainer = newTrainer(config, policy, threads);
   try {
-    const problems = environment.problems('train', sampleProblems, config.seed).slice(0, sampleProblems);
+    const most = Math.min(mostRollouts, config.rolloutBatch, config.problemsPerStep * config.groupSize);
+    const problems = environment.problems('train', most, seed).slice(0, most);
     const settings = {
-      limits: config.limits,
+      limits: { ...config.limits, tokens: maxTokens },
       batch: config.rolloutBatch,
-      seed: config.seed,
+      seed,
       step: 0,
       sampling: 'sampled',
       temperature: 1,
@@ -116,14 +121,28 @@ async function fromRollouts(agent: Agent, config: RunConfig, context: CommandCon
       clock: () => performance.now(),
       signal: context.signal,
     } as const;
+    const timed = async <T>(work: () => Promise<T>) => {
+      if (context.signal.aborted) throw new ParetuneError('interrupted', 'Stopped before it was measured.');
+      const from = performance.now();
+      const value = await work();
+      return { value, seconds: (performance.now() - from) / 1000 };
+    };
+    const roll = (count: number) => timed(() => rollOut(environment, engine, problems.slice(0, count), settings));
     // the first use opens sessions and interpreters
-    await rollOut(environment, engine, problems.slice(0, 2), settings);
-    const from = performance.now();
-    await rollOut(environment, engine, problems, settings);
-    if (context.signal.aborted) throw new ParetuneError('interrupted', 'Stopped before it was measured.');
-    const perRollout = (performance.now() - from) / 1000 / problems.length;
-    return timeOf(config, 2 * perRollout, perRollout, `${problems.length} rollouts made now`);
+    await roll(fewRollouts);
+    let rolled = await roll(fewRollouts);
+    if (rolled.seconds < 1) rolled = await roll(most);
+    const rollouts = rolled.value.length;
+    const rows = rolled.value.map(({ trajectory }) =>
+      trainRow({ ...trajectory, rewards: [], paretoRank: 0, advantage: 1 }),
+    );
+    await timed(() => trainer.gradient(rows.slice(0, 1)));
+    const learned = await timed(() => trainer.gradient(rows));
+    const perRollout = rolled.seconds / rollouts;
+    const perTrained = perRollout + (train.updatesPerBatch * learned.seconds) / rollouts;
+    return timeOf(config, perTrained, perRollout, `${rollouts} rollouts and a gradient made now`);
   } finally {
+    await trainer.dispose();
     await engine.dispose();
     await environment.close();
   }

@@ -26,6 +26,7 @@ export const command = defineCommand({
         counts: { train: count('train'), selection: count('selection'), report: count('report') },
         problems: task.problems('train', limit, 0),
         errors: [],
+        hint: '',
       };
     } catch (error) {
       // rows that cannot be used are what the preview is for; a file that is none is an error
@@ -38,7 +39,8 @@ export const command = defineCommand({
         hasCorpus: false,
         counts: none,
         problems: [],
-        errors: [...errors.slice(1), error.hint],
+        errors: errors.length > 1 ? errors.slice(1) : errors,
+        hint: error.hint,
       };
     }
   },

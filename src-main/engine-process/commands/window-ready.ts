@@ -1,0 +1,37 @@
+/**
+ * `window-ready`: whether a run could start: the model opens, the tasks have problems, each tool answers its canary call,
+ * and what computes. Nothing is trained or sampled. What would stop the run is this command's error, in the same words.
+ */
+import { z } from 'zod';
+import { type RunConfig, runConfigSchema } from '../../contract/run-config.ts';
+import type { Ready } from '../../contract/window-api.ts';
+import { openEnvironment } from '../../engine/run/environment.ts';
+import { runtimeVersion } from '../../engine/runtime/session.ts';
+import { openAgentOf } from '../agents.ts';
+import { defineCommand } from '../command.ts';
+import { corpusOpener } from '../corpora.ts';
+import { threadsOf } from '../drive-run.ts';
+import { ownToolOpener } from '../own-tools.ts';
+
+export const command = defineCommand({
+  payload: z.strictObject({ config: runConfigSchema as z.ZodType<RunConfig> }),
+  async run({ config }, context): Promise<Ready> {
+    const agent = openAgentOf(context.dataFolder, config.model);
+    const environment = await openEnvironment(
+      agent,
+      config,
+      corpusOpener(context),
+      ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
+    );
+    try {
+      for (const split of ['train', 'selection', 'report'] as const) environment.problems(split, 1, config.seed);
+      return {
+        tools: [...environment.toolNames],
+        // the one provider that a run can use; others have to agree with it before they are offered
+        provider: { name: 'cpu', runtime: runtimeVersion, threads: threadsOf(config.threads), gate: 'reference' },
+      };
+    } finally {
+      await environment.close();
+    }
+  },
+});
