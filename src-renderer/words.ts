@@ -279,8 +279,8 @@ export const words = {
     noTime: 'time unknown until the first step',
     checking: 'checking model, tasks and tools',
     toolsWork: (tools: string) => (tools ? `tools work: ${tools}` : 'no tools'),
-    provider: (name: string, runtime: string, threads: number) =>
-      `${name === 'cpu' ? 'CPU' : name}, the reference that numbers are checked against; ONNX Runtime ${runtime}, ${plural(threads, 'thread', 'threads')}`,
+    provider: (name: string, runtime: string, threads: number, gate: 'reference' | 'at-start') =>
+      `${name === 'cpu' ? 'CPU' : name}, ${gate === 'reference' ? 'the reference that numbers are checked against' : 'compared with the CPU when the run starts'}; ONNX Runtime ${runtime}, ${plural(threads, 'thread', 'threads')}`,
     effect: (run: string) => `Effect on logged trajectories of ${run}`,
     saved: 'Draft saved',
     fix: (n: number) => `${plural(n, 'field needs', 'fields need')} a change before the start.`,

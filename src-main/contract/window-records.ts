@@ -234,10 +234,10 @@ export type Estimate = {
   time: { secondsPerStep: number; seconds: number; basis: string } | null;
 };
 
-/** A run could start. `tools` answered their canary calls; `gate`: how the provider's numbers are known to be right. */
+/** A run could start. `tools` answered their canary calls; `gate`: the CPU is the reference; others are compared with it when the run starts. */
 export type Ready = {
   tools: string[];
-  provider: { name: string; runtime: string; threads: number; gate: 'reference' };
+  provider: { name: string; runtime: string; threads: number; gate: 'reference' | 'at-start' };
 };
 
 export type DoctorCheck = { name: string; state: 'ok' | 'warning' | 'failed'; message: string; hint: string };

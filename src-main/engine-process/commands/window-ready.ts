@@ -3,9 +3,11 @@
  * and what computes. Nothing is trained or sampled. What would stop the run is this command's error, in the same words.
  */
 import { z } from 'zod';
+import { providerOf } from '../../contract/providers.ts';
 import { type RunConfig, runConfigSchema } from '../../contract/run-config.ts';
 import type { Ready } from '../../contract/window-api.ts';
 import { openEnvironment } from '../../engine/run/environment.ts';
+import { requireDevice } from '../../engine/runtime/providers.ts';
 import { runtimeVersion } from '../../engine/runtime/session.ts';
 import { openAgentOf } from '../agents.ts';
 import { defineCommand } from '../command.ts';
@@ -16,6 +18,8 @@ import { ownToolOpener } from '../own-tools.ts';
 export const command = defineCommand({
   payload: z.strictObject({ config: runConfigSchema as z.ZodType<RunConfig> }),
   async run({ config }, context): Promise<Ready> {
+    const provider = providerOf(config.provider);
+    if (provider !== 'cpu') await requireDevice(provider);
     const agent = openAgentOf(context.dataFolder, config.model);
     const environment = await openEnvironment(
       agent,
@@ -27,8 +31,12 @@ export const command = defineCommand({
       for (const split of ['train', 'selection', 'report'] as const) environment.problems(split, 1, config.seed);
       return {
         tools: [...environment.toolNames],
-        // the one provider that a run can use; others have to agree with it before they are offered
-        provider: { name: 'cpu', runtime: runtimeVersion, threads: threadsOf(config.threads), gate: 'reference' },
+        provider: {
+          name: provider,
+          runtime: runtimeVersion,
+          threads: threadsOf(config.threads),
+          gate: provider === 'cpu' ? 'reference' : 'at-start',
+        },
       };
     } finally {
       await environment.close();
