@@ -171,7 +171,7 @@ export const words = {
     columns: { step: 'step', what: 'what happened' },
     prices: (prices: string) => `prices from the next step on: ${prices}`,
     empty: 'Nothing besides steps and measurements so far.',
-    settings: 'All settings and facts of this run (they never change)',
+    settings: 'All settings and facts of this run',
     value: 'value',
   },
   multiples: {

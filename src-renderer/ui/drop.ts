@@ -5,13 +5,9 @@
 import type { Picked } from '../../src-main/contract/window-records.ts';
 import { session } from '../session.svelte.ts';
 import { words } from '../words.ts';
+import { viewOfDrop } from './drop-view.ts';
 
-/** The view that can say what was dropped; null where none can. */
-export function viewOfDrop({ name, isFolder }: Pick<Picked, 'name' | 'isFolder'>): 'models' | 'tasks' | null {
-  if (isFolder) return 'models';
-  return /\.(jsonl|json)$/i.test(name) ? 'tasks' : null;
-}
-
+/** Looks at what was dropped in the view that can say what it is. */
 export async function takeDrop(file: File): Promise<void> {
   try {
     const picked: Picked = await window.paretune.dropped(file);

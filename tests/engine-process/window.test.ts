@@ -53,7 +53,8 @@ const promised: [
   Promised<'window-tasks', 'tasks'>,
   Promised<'window-preview', 'previewTask'>,
   Promised<'window-estimate', 'estimate'>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+  Promised<'window-ready', 'ready'>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
 
 before(() => {
   assert.ok(promised.every(Boolean));
@@ -173,6 +174,14 @@ test('an estimate counts what grows with the settings, and takes its time from s
   const measured = await ask('window-estimate', { config: { ...config, tasks: ['arithmetic-calculator'] } });
   assert.match(measured.time?.basis ?? '', /^\d+ rollouts and a gradient/);
   assert.ok((measured.time?.seconds ?? 0) > 0);
+});
+
+test('a run that could start names its tools and provider; one that could not says why', async () => {
+  const config = runConfigSchema.parse({ model: 'starter:over-user', tasks: ['arithmetic', 'multi-hop'] });
+  const { tools, provider } = await ask('window-ready', { config });
+  assert.deepEqual([...tools].sort(), ['python', 'search']);
+  assert.deepEqual([provider.name, provider.gate], ['cpu', 'reference']);
+  await assert.rejects(ask('window-ready', { config: { ...config, model: 'imported:none' } }), { code: 'not-found' });
 });
 
 test('new prices wait for the run that they are for, and are taken once', () => {

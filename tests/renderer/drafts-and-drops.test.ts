@@ -1,0 +1,69 @@
+/** What a new form begins with, what a drop opens, and what the log of a run says. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { dropped } from '../../src-main/app/calls.ts';
+import { makeHandles } from '../../src-main/app/handles.ts';
+import { runConfigSchema } from '../../src-main/contract/run-config.ts';
+import { draftOf, draftOnto } from '../../src-renderer/runs/draft.ts';
+import { runLog } from '../../src-renderer/runs/run-log.ts';
+import type { RunView } from '../../src-renderer/runs/run-view.ts';
+import { viewOfDrop } from '../../src-renderer/ui/drop-view.ts';
+
+const typed = { ...draftOf(null), name: 'mine', tasks: ['multi-hop'] };
+
+test('a model or tasks chosen elsewhere go on top of what was typed, the settings of a run replace it', () => {
+  const onto = draftOnto(typed, { model: 'imported:x' });
+  assert.deepEqual([onto.name, onto.model, onto.tasks], ['mine', 'imported:x', ['multi-hop']]);
+  const config = runConfigSchema.parse({ model: 'starter:under-user', tasks: ['arithmetic'], steps: 7 });
+  const cloned = draftOnto(typed, config);
+  assert.deepEqual([cloned.name, cloned.model, cloned.numbers.steps], ['', 'starter:under-user', '7']);
+  assert.deepEqual(draftOnto(typed, null), typed);
+  assert.deepEqual(draftOnto(null, null), draftOf(null));
+});
+
+test('a folder is looked at as a model, JSON as a task, anything else is refused', () => {
+  const view = (name: string, isFolder = false) => viewOfDrop({ name, isFolder });
+  assert.deepEqual(
+    [view('m', true), view('a.JSONL'), view('hotpot.json'), view('x.txt'), view('jsonl')],
+    ['models', 'tasks', 'tasks', null, null],
+  );
+});
+
+test('a dropped file of a model stands for its folder, a task file for itself', () => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'paretune-drop-')), 'my-model');
+  mkdirSync(folder);
+  for (const name of ['model.safetensors', 'config.json', 'tasks.json']) writeFileSync(join(folder, name), '{}');
+  const handles = makeHandles();
+  for (const name of ['model.safetensors', 'config.json']) {
+    const picked = dropped(handles, join(folder, name));
+    assert.deepEqual([picked.name, picked.isFolder, handles.path(picked.handle)], ['my-model', true, folder]);
+  }
+  const task = dropped(handles, join(folder, 'tasks.json'));
+  assert.deepEqual([task.name, task.isFolder], ['tasks.json', false]);
+  assert.throws(() => dropped(handles, join(folder, 'gone.jsonl')), { code: 'not-found' });
+});
+
+test('the log has notices, prices and the end by step; a running run has no end', () => {
+  const view = {
+    status: 'failed',
+    reason: 'loss is not finite',
+    step: 9,
+    notices: [{ step: 5, level: 'warning', code: 'x', message: 'watch out' }],
+    priceChanges: [{ step: 2, prices: { python: 3 } }],
+  } as unknown as RunView;
+  const rows = runLog(view);
+  assert.deepEqual(
+    rows.map(({ step, level }) => [step, level]),
+    [
+      [2, 'info'],
+      [5, 'warning'],
+      [9, 'error'],
+    ],
+  );
+  assert.match(rows[0].text, /python 3/);
+  assert.match(rows[2].text, /loss is not finite/);
+  assert.equal(runLog({ ...view, status: 'running' }).length, 2);
+});
