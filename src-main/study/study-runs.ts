@@ -82,20 +82,31 @@ export function configOf(
   return used;
 }
 
-/** sha256 of a configuration, whatever the order of its keys. */
+/**
+ * sha256 of a configuration, whatever the order of its keys. Only what is not the default counts: a setting that is new in a
+ * later version, at its default, is the same run.
+ */
 export function hashOf(config: RunConfig): string {
-  const sorted = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(sorted);
-    if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(
-      Object.entries(value)
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([key, inner]) => [key, sorted(inner)]),
-    );
-  };
+  const { model, tasks } = config;
+  const own = differing(config, runConfigSchema.parse({ model, tasks }));
   return createHash('sha256')
-    .update(JSON.stringify(sorted(config)))
+    .update(JSON.stringify({ model, tasks, ...own }))
     .digest('hex');
+}
+
+/** The values of a table, keys sorted, that are not those of the other; tables within are treated alike. */
+function differing(table: Table, other: Table): Table {
+  const entries = Object.keys(table)
+    .sort()
+    .map((key): [string, unknown] => {
+      const [value, known] = [table[key], other[key]];
+      return [key, isTable(value) ? differing(value, isTable(known) ? known : {}) : value];
+    })
+    .filter(([key, value]) => {
+      if (isTable(value)) return Object.keys(value).length > 0;
+      return JSON.stringify(value) !== JSON.stringify(other[key]);
+    });
+  return Object.fromEntries(entries);
 }
 
 function parsed(settings: Table, where: string): RunConfig {
@@ -105,8 +116,6 @@ function parsed(settings: Table, where: string): RunConfig {
 }
 
 function onTop(below: Table, above: Table): Table {
-  const isTable = (value: unknown): value is Table =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
   const merged = Object.entries(above).map(([key, value]) => {
     const old = Object.hasOwn(below, key) ? below[key] : undefined;
     return [key, isTable(value) && isTable(old) ? onTop(old, value) : value];
@@ -118,4 +127,8 @@ function fault(what: string): ParetuneError {
   return new ParetuneError('config', `The study does not fit: ${what}`, {
     hint: 'studies/tiny.yaml is a small one that does; docs/study-plan.md explains the parts.',
   });
+}
+
+function isTable(value: unknown): value is Table {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

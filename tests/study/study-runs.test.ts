@@ -41,6 +41,10 @@ test('a hash is of what a run does, not of how it is written down', () => {
   const turned = Object.fromEntries(Object.entries(config).reverse()) as typeof config;
   assert.equal(hashOf(turned), hashOf(config));
   assert.notEqual(hashOf({ ...config, steps: 5 }), hashOf(config));
+  assert.notEqual(hashOf({ ...config, train: { ...config.train, weightDecay: 0.5 } }), hashOf(config));
+  // a setting that this version does not know, or one more at its default, is no other run
+  const { toolDefinitions: _, ...older } = config;
+  assert.equal(hashOf(older as typeof config), hashOf(config));
 });
 
 test('a name that nothing has, and a setting that no run has, are refused', () => {
