@@ -4,74 +4,27 @@
  * go to test-results/browser.
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
-import { buildWindow, chromiumPath, launch, violations } from './open-window.ts';
-import { type Served, serve } from './serve.ts';
-
-const executable = chromiumPath();
-const skip = executable === null && 'no Chromium: install one or set PARETUNE_CHROMIUM';
-const shots = resolve(import.meta.dirname, '../../test-results/browser');
+import type { Page } from 'playwright-core';
+import { type Desk, openDesk, skip, startSmallRun } from './desk.ts';
+import type { Served } from './serve.ts';
 
 describe('the story', { skip, timeout: 1_200_000 }, () => {
-  let folder: string;
+  let desk: Desk;
   let served: Served;
-  let browser: Browser;
   let page: Page;
-  const faults: string[] = [];
+  const look = (name: string) => desk.look(name);
+  const until: Desk['until'] = (...args) => desk.until(...args);
   const run = (name: string) => page.getByRole('button', { name, exact: true });
   const points = () => page.locator('svg .point').count();
-  const until = async (done: () => Promise<boolean>, what: string, seconds = 120) => {
-    const end = performance.now() + seconds * 1000;
-    while (!(await done())) {
-      if (performance.now() > end) assert.fail(`not within ${seconds} s: ${what}`);
-      await page.waitForTimeout(200);
-    }
-  };
-  /** both themes: a picture, and nothing that axe finds */
-  const look = async (name: string) => {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.waitForTimeout(100);
-      await page.screenshot({ path: join(shots, `${name}-${colorScheme}.png`), fullPage: true });
-      assert.deepEqual(await violations(page), [], `${name}, ${colorScheme}`);
-    }
-    await page.emulateMedia({ colorScheme: 'light' });
-  };
-  const start = async (name: string) => {
-    const set = (label: string, value: string) => page.getByLabel(label, { exact: true }).fill(value);
-    await set('Name (empty: one is made)', name);
-    await set('Steps', '6');
-    await set('Problems a step', '8');
-    await set('Measure every … steps', '2');
-    await set('Held-out problems to choose by', '64');
-    await set('Held-out problems to report on', '32');
-    await page.getByRole('button', { name: 'Start', exact: true }).click();
-  };
 
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'paretune-window-'));
-    mkdirSync(shots, { recursive: true });
-    await buildWindow(join(folder, 'renderer'));
-    mkdirSync(join(folder, 'data'));
-    mkdirSync(join(folder, 'out'));
-    served = await serve(join(folder, 'data'), join(folder, 'renderer'));
-    browser = await launch(executable!);
-    page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' });
-    page.on('pageerror', (error) => faults.push(error.message));
-    page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
-    page.on('request', (request) => request.url().startsWith(served.address) || faults.push(request.url()));
-    page.setDefaultTimeout(120_000); // a busy machine starts an engine in half a minute
-    await page.goto(served.address);
+    desk = await openDesk();
+    ({ served, page } = desk);
   });
-  after(async () => {
-    await browser?.close();
-    await served?.close();
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-  });
+  after(() => desk?.close());
 
   test('the first start offers one button that names the starter agent', async () => {
     await page.getByRole('button', { name: /^Tune the starter agent/ }).waitFor({ timeout: 120_000 });
@@ -87,7 +40,7 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     assert.equal(await page.getByLabel('Steps', { exact: true }).inputValue(), '60');
     await page.getByText('memory', { exact: false }).first().waitFor({ timeout: 60_000 });
     await look('new-run');
-    await start('first');
+    await startSmallRun(page, 'first');
   });
 
   test('the frontier grows while the run goes on', async () => {
@@ -138,7 +91,7 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
   test('a second run at these prices is compared with the first', async () => {
     await page.getByRole('button', { name: 'New run at these prices' }).click();
     assert.equal(await page.getByLabel('python', { exact: true }).last().inputValue(), '3');
-    await start('second');
+    await startSmallRun(page, 'second');
     await page.getByRole('heading', { name: 'second' }).waitFor();
     await page.getByText('finished', { exact: true }).waitFor({ timeout: 120_000 });
     await page.keyboard.press('Control+5');
@@ -146,10 +99,10 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     assert.ok(await page.getByRole('rowheader', { name: 'prices.python' }).isVisible());
     await page.getByText('their costs are not the same quantity', { exact: false }).waitFor();
     await look('compare');
-    served.answers.save = join(folder, 'out');
+    served.answers.save = desk.out;
     await page.getByRole('button', { name: 'Frontiers: SVG' }).click();
     await page.getByText('Saved', { exact: false }).waitFor();
-    assert.match(readFileSync(join(folder, 'out', 'Frontiers.svg'), 'utf8'), /^<svg[\s\S]*<path/);
+    assert.match(readFileSync(join(desk.out, 'Frontiers.svg'), 'utf8'), /^<svg[\s\S]*<path/);
   });
 
   test('the chosen point is exported with its card', async () => {
@@ -159,16 +112,14 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     await page.getByRole('heading', { name: 'first' }).waitFor();
     await page.locator('svg .point').first().waitFor();
     await page.keyboard.press('e');
-    served.answers.folder = join(folder, 'out');
+    served.answers.folder = desk.out;
     await page.getByRole('button', { name: 'Choose a folder…' }).click();
     await look('export');
     await page.getByRole('button', { name: 'Export', exact: true }).click();
     await page.getByText('The card in the folder holds these numbers', { exact: false }).waitFor({ timeout: 180_000 });
-    const made = readdirSync(join(folder, 'out')).find((name) => name.startsWith('first-'));
-    assert.ok(made && existsSync(join(folder, 'out', made)));
-    assert.ok(
-      readdirSync(join(folder, 'out', made), { recursive: true }).some((file) => String(file).endsWith('.onnx')),
-    );
+    const made = readdirSync(desk.out).find((name) => name.startsWith('first-'));
+    assert.ok(made && existsSync(join(desk.out, made)));
+    assert.ok(readdirSync(join(desk.out, made), { recursive: true }).some((file) => String(file).endsWith('.onnx')));
     await page.keyboard.press('Escape');
   });
 
@@ -205,15 +156,6 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     await page.keyboard.press('Escape');
   });
 
-  test('at 200 % nothing is cut off and axe is content', async () => {
-    await page.setViewportSize({ width: 640, height: 450 });
-    await page.keyboard.press('Control+1');
-    await look('home-200');
-    const wider = await page.evaluate<boolean>('document.documentElement.scrollWidth > innerWidth');
-    assert.equal(wider, false);
-    await page.setViewportSize({ width: 1280, height: 900 });
-  });
-
   test('a deleted run can be brought back', async () => {
     await page.getByRole('button', { name: '‹ All runs' }).click();
     await look('runs');
@@ -226,11 +168,7 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
   test('the death of the engine is a state, and the run goes on from its last step', async () => {
     await page.keyboard.press('Control+n');
     await page.getByRole('button', { name: 'Defaults' }).click();
-    await page.getByLabel('Name (empty: one is made)').fill('third');
-    await page.getByLabel('Measure every … steps', { exact: true }).fill('2');
-    await page.getByLabel('Held-out problems to choose by', { exact: true }).fill('64');
-    await page.getByLabel('Held-out problems to report on', { exact: true }).fill('32');
-    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await startSmallRun(page, 'third', { Steps: '60', 'Problems a step': '32' });
     await until(async () => (await points()) >= 3, 'a run with a checkpoint');
     served.killEngine();
     await page.getByText('The engine has ended.', { exact: false }).waitFor({ timeout: 20_000 });
@@ -245,6 +183,6 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
 
   test('nothing was asked of another host, nothing broke the security policy, no script failed', async () => {
     assert.deepEqual(await page.evaluate('window.violations'), []);
-    assert.deepEqual(faults, []);
+    assert.deepEqual(desk.faults, []);
   });
 });
