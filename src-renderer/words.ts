@@ -354,7 +354,7 @@ export const words = {
     title: 'Export',
     point: 'Point',
     target: 'For',
-    targets: { all: 'transformers.js and onnxruntime-genai', 'transformers.js': 'transformers.js', 'onnxruntime-genai': 'onnxruntime-genai' },
+    targets: { all: 'transformers.js and onnxruntime-genai', 'transformers.js': 'transformers.js', genai: 'onnxruntime-genai' },
     variants: 'Number formats',
     variant: { fp32: 'fp32, exact', fp16: 'fp16, half the size', q4: 'q4, a quarter or less' },
     folder: 'Folder',

@@ -115,6 +115,7 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     served.answers.folder = desk.out;
     await page.getByRole('button', { name: 'Choose a folder…' }).click();
     await look('export');
+    await page.getByLabel('For', { exact: true }).selectOption({ label: 'onnxruntime-genai' });
     await page.getByRole('button', { name: 'Export', exact: true }).click();
     await page.getByText('The card in the folder holds these numbers', { exact: false }).waitFor({ timeout: 180_000 });
     const made = readdirSync(desk.out).find((name) => name.startsWith('first-'));
