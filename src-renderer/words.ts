@@ -226,7 +226,7 @@ export const words = {
     advantage: 'advantage',
     stop: 'ended by',
     group: 'Group: same problem, same step',
-    groupAxes: 'task and tool reward; lines join fronts',
+    groupAxes: 'task and tool reward; lines join fronts, equal ones stand side by side',
     groupColumns: { sample: 'sample', cost: 'cost', rank: 'rank', advantage: 'advantage' },
     noTokens: 'The model that could decode the tokens is gone; messages are shown instead.',
     previous: 'Previous in the group',

@@ -115,7 +115,7 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     served.answers.folder = desk.out;
     await page.getByRole('button', { name: 'Choose a folder…' }).click();
     await look('export');
-    await page.getByLabel('For', { exact: true }).selectOption({ label: 'onnxruntime-genai' });
+    await page.locator('dialog select').nth(1).selectOption({ label: 'onnxruntime-genai' });
     await page.getByRole('button', { name: 'Export', exact: true }).click();
     await page.getByText('The card in the folder holds these numbers', { exact: false }).waitFor({ timeout: 180_000 });
     const made = readdirSync(desk.out).find((name) => name.startsWith('first-'));
@@ -133,7 +133,7 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     await page.keyboard.press('Escape');
   });
 
-  test('every other view is whole in light and dark', async () => {
+  test('every other view is whole in light and dark, at 100 and 200 %', async () => {
     for (const [key, name] of [
       ['2', 'Models'],
       ['3', 'Tasks'],
@@ -150,14 +150,18 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
       await look(name.toLowerCase());
     }
     await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
     await look('shortcuts');
     await page.keyboard.press('Escape');
     await page.keyboard.press('Control+k');
+    await page.getByRole('dialog', { name: 'Command palette' }).waitFor();
     await look('palette');
+    await page.getByRole('dialog', { name: 'Command palette' }).waitFor();
     await page.keyboard.press('Escape');
   });
 
   test('a deleted run can be brought back', async () => {
+    await page.keyboard.press('Control+1');
     await page.getByRole('button', { name: '‹ All runs' }).click();
     await look('runs');
     await page.getByRole('button', { name: 'Delete second' }).click();

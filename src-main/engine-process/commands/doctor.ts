@@ -55,7 +55,7 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
         lines.push(toErrorRecord(error).message);
       }
     }
-    const message = lines.join(' ') || 'this ONNX Runtime has no provider for a GPU';
+    const message = lines.join('; ') || 'this ONNX Runtime has no provider for a GPU';
     return good ? { message } : { message, state: 'warning', hint: 'Runs stay on the CPU.' };
   },
   async 'Data folder'(dataFolder) {
