@@ -4,6 +4,7 @@
  * src-main/study.
  */
 import { z } from 'zod';
+import type { StepMetrics } from './records.ts';
 import { type RunConfig, runConfigSchema } from './run-config.ts';
 import type { RunFacts } from './run-events.ts';
 
@@ -97,8 +98,8 @@ const point = z.strictObject({
   klToStart: z.number().nullable(),
 });
 
-/** Numbers a step, each list as long as the run had steps. */
-const stepNumbers = [
+/** Those numbers of a step that are its metrics as the log has them. */
+export const stepMetricNumbers = [
   'success',
   'cost',
   'calls',
@@ -109,6 +110,11 @@ const stepNumbers = [
   'groupsAllRight',
   'groupsAllWrong',
   'groupsWithoutSpread',
+] as const satisfies (keyof StepMetrics)[];
+
+/** Numbers a step, each list as long as the run had steps. */
+const stepNumbers = [
+  ...stepMetricNumbers,
   'spreadSuccess',
   'spreadTool',
   'spreadLength',
@@ -126,7 +132,7 @@ export const shardSchema = z.strictObject({
   method: name,
   variant: name,
   seed: z.int().min(0),
-  /** sha256 of the run's whole configuration: the run that a study wants is found by it */
+  /** sha256 of the run's settings that are not at their default: the run that a study wants is found by it */
   configHash: z.string().regex(/^[0-9a-f]{64}$/),
   config: runConfigSchema,
   /** of the sources that ran it, with `+` where they had changes; `unknown` outside of a checkout */

@@ -7,13 +7,11 @@ import { availableParallelism, cpus } from 'node:os';
 import { ParetuneError, toErrorRecord } from '../contract/errors.ts';
 import type { RunConfig } from '../contract/run-config.ts';
 import type { RunEvent } from '../contract/run-events.ts';
-import { openEnvironment } from '../engine/run/environment.ts';
 import { type RunStart, trainingRun } from '../engine/run/training-run.ts';
 import { runFolder, type Store } from '../store/open-store.ts';
 import { openAgentOf } from './agents.ts';
 import type { CommandContext } from './command.ts';
-import { corpusOpener } from './corpora.ts';
-import { ownToolOpener } from './own-tools.ts';
+import { openRunEnvironment } from './run-environment.ts';
 import { takePrices } from './price-changes.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -24,8 +22,8 @@ export function threadsOf(threads: number): number {
 }
 
 /**
- * Runs to the end, or until the user stops, into a store or whatever else takes events; checkpoints go to `folder`. What the loop throws is written down as the run's end and thrown again; a run
- * that the loop itself had to stop is a `diverged` error.
+ * Runs to the end, or until the user stops, into a store or whatever else takes events; checkpoints go to `folder`. What the
+ * loop throws is written down as the run's end and thrown again; a run that the loop itself had to stop is a `diverged` error.
  */
 export async function driveRun(
   store: Pick<Store, 'append'>,
@@ -37,12 +35,7 @@ export async function driveRun(
 ): Promise<void> {
   context.progress({ label: 'opening the model, tasks and tools', done: 0, total: 0 });
   const agent = openAgentOf(context.dataFolder, config.model);
-  const environment = await openEnvironment(
-    agent,
-    config,
-    corpusOpener(context),
-    ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
-  );
+  const environment = await openRunEnvironment(agent, config, context);
   let begun = begin.kind === 'resume';
   let step = 0;
   let lastLogMs = 0;

@@ -2,15 +2,13 @@
 import type { Policy } from '../engine/runtime/policy.ts';
 import type { PolicyPoint } from '../contract/records.ts';
 import type { RunConfig } from '../contract/run-config.ts';
-import { openEnvironment } from '../engine/run/environment.ts';
 import { exportModel, type ExportTarget } from '../engine/run/export-model.ts';
 import { asStored, type ExportVariant } from '../engine/run/export-variants.ts';
 import type { VariantCheck } from '../engine/run/verify-export.ts';
 import type { Store } from '../store/open-store.ts';
 import { openRunPolicy } from './agents.ts';
 import type { CommandContext } from './command.ts';
-import { corpusOpener } from './corpora.ts';
-import { ownToolOpener } from './own-tools.ts';
+import { openRunEnvironment } from './run-environment.ts';
 import { threadsOf } from './drive-run.ts';
 import { exportCard } from './export-card.ts';
 import { measure } from './measure.ts';
@@ -47,12 +45,7 @@ export async function exportRun(store: Store, request: ExportRequest, context: C
   const { config, runId } = store.getRun(name);
   const { agent, policy, step } = openRunPolicy(store, runId, checkpoint);
   const points = new Map<ExportVariant, PolicyPoint>();
-  const environment = await openEnvironment(
-    agent,
-    config,
-    corpusOpener(context),
-    ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
-  );
+  const environment = await openRunEnvironment(agent, config, context);
   const what = { split: 'report', problems, sampling: 'sampled' } as const;
   const measured = async (label: string, of: Policy) =>
     (await measure({ policy: of, step }, environment, config, what, label, context)).point;

@@ -4,11 +4,10 @@ import { ParetuneError } from '../../contract/errors.ts';
 import type { PolicyPoint } from '../../contract/records.ts';
 import { runConfigSchema } from '../../contract/run-config.ts';
 import type { Evaluation } from '../../contract/window-records.ts';
-import { openEnvironment } from '../../engine/run/environment.ts';
 import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
 import { defineCommand } from '../command.ts';
-import { corpusOpener } from '../corpora.ts';
-import { ownToolOpener, withOwnTools } from '../own-tools.ts';
+import { withOwnTools } from '../own-tools.ts';
+import { openRunEnvironment } from '../run-environment.ts';
 import { measure } from '../measure.ts';
 import { withStore } from '../with-store.ts';
 
@@ -26,12 +25,7 @@ export const command = defineCommand({
   async run({ run, checkpoint, settings, split, problems: count, greedy }, context): Promise<Evaluation> {
     const began = performance.now();
     const { open, config } = await openWhat(run, checkpoint, settings, context.dataFolder);
-    const environment = await openEnvironment(
-      open.agent,
-      config,
-      corpusOpener(context),
-      ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
-    );
+    const environment = await openRunEnvironment(open.agent, config, context);
     try {
       const points: PolicyPoint[] = [];
       for (const sampling of greedy ? (['sampled', 'greedy'] as const) : (['sampled'] as const)) {

@@ -8,27 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
-import type { PolicyPoint, StepMetrics } from '../../contract/records.ts';
+import type { PolicyPoint } from '../../contract/records.ts';
 import { type RunConfig, runConfigSchema } from '../../contract/run-config.ts';
 import type { RunEvent, RunFacts, RunStatus } from '../../contract/run-events.ts';
-import type { ShardPoint, StepNumber, StudyRunResult } from '../../contract/study.ts';
+import { type ShardPoint, type StepNumber, stepMetricNumbers, type StudyRunResult } from '../../contract/study.ts';
 import { groupStatistics } from '../../engine/run/group-statistics.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { driveRun } from '../drive-run.ts';
 import { withStore } from '../with-store.ts';
-
-const ofMetrics = [
-  'success',
-  'cost',
-  'calls',
-  'responseLength',
-  'entropy',
-  'gradNorm',
-  'groupsMixed',
-  'groupsAllRight',
-  'groupsAllWrong',
-  'groupsWithoutSpread',
-] as const satisfies (keyof StepMetrics & StepNumber)[];
 
 export const command = defineCommand({
   payload: z.strictObject({ config: runConfigSchema, label: z.string(), log: z.boolean() }),
@@ -44,7 +31,7 @@ export const command = defineCommand({
       if (event.kind === 'evaluated') points.push(shardPoint(event.point));
       if (event.kind === 'ended') end = event;
       if (event.kind !== 'step') return;
-      for (const key of ofMetrics) append(steps, key, event.metrics[key]);
+      for (const key of stepMetricNumbers) append(steps, key, event.metrics[key]);
       const groups = groupStatistics(event.groups, config.objectives);
       for (const [key, value] of Object.entries(groups)) append(steps, key as StepNumber, value);
       context.progress({ label, done: event.step, total: config.steps });

@@ -12,15 +12,13 @@ import type { ModelConfig } from '../../engine/model/model-config.ts';
 import { weightSpecs } from '../../engine/model/weight-specs.ts';
 import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
 import type { Agent } from '../../engine/run/agent.ts';
-import { openEnvironment } from '../../engine/run/environment.ts';
 import { rollOut } from '../../engine/run/evaluate.ts';
 import { newTrainer, trainRow } from '../../engine/run/policy-update.ts';
 import { elementCount } from '../../engine/runtime/parameters.ts';
 import { databasePath } from '../../store/open-store.ts';
 import { openAgentOf } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
-import { corpusOpener } from '../corpora.ts';
-import { ownToolOpener } from '../own-tools.ts';
+import { openRunEnvironment } from '../run-environment.ts';
 import { threadsOf } from '../drive-run.ts';
 import { withStore } from '../with-store.ts';
 
@@ -94,12 +92,7 @@ async function fromPastRuns(config: RunConfig, { dataFolder }: CommandContext): 
 /** Rollouts and a gradient made now, as many as take a moment: a small model is timed on as full a batch as a step has. */
 async function fromRollouts(agent: Agent, config: RunConfig, context: CommandContext): Promise<Estimate['time']> {
   context.progress({ label: 'measuring', done: 0, total: 0 });
-  const environment = await openEnvironment(
-    agent,
-    config,
-    corpusOpener(context),
-    ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
-  );
+  const environment = await openRunEnvironment(agent, config, context);
   const { train, seed } = config;
   const policy = agent.newPolicy(train.parameters === 'lora' ? train.lora : null, seed);
   const threads = threadsOf(config.threads);

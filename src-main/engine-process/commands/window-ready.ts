@@ -6,14 +6,12 @@ import { z } from 'zod';
 import { providerOf } from '../../contract/providers.ts';
 import { type RunConfig, runConfigSchema } from '../../contract/run-config.ts';
 import type { Ready } from '../../contract/window-api.ts';
-import { openEnvironment } from '../../engine/run/environment.ts';
 import { requireDevice } from '../../engine/runtime/providers.ts';
 import { runtimeVersion } from '../../engine/runtime/session.ts';
 import { openAgentOf } from '../agents.ts';
 import { defineCommand } from '../command.ts';
-import { corpusOpener } from '../corpora.ts';
 import { threadsOf } from '../drive-run.ts';
-import { ownToolOpener } from '../own-tools.ts';
+import { openRunEnvironment } from '../run-environment.ts';
 
 export const command = defineCommand({
   payload: z.strictObject({ config: runConfigSchema as z.ZodType<RunConfig> }),
@@ -21,12 +19,7 @@ export const command = defineCommand({
     const provider = providerOf(config.provider);
     if (provider !== 'cpu') await requireDevice(provider);
     const agent = openAgentOf(context.dataFolder, config.model);
-    const environment = await openEnvironment(
-      agent,
-      config,
-      corpusOpener(context),
-      ownToolOpener(context.dataFolder, 'unattended', config.toolDefinitions),
-    );
+    const environment = await openRunEnvironment(agent, config, context);
     try {
       for (const split of ['train', 'selection', 'report'] as const) environment.problems(split, 1, config.seed);
       return {
