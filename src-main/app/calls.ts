@@ -73,7 +73,7 @@ export function callHandlers(context: CallContext): CallHandlers {
     const all = underWay.get(name) ?? new Set();
     underWay.set(name, all.add(asked));
     try {
-      return handles.closed(await asked.result) as CallResult<N>;
+      return (await asked.result) as CallResult<N>;
     } finally {
       all.delete(asked);
     }
@@ -98,9 +98,9 @@ export function callHandlers(context: CallContext): CallHandlers {
 
     async runs() {
       const { runs: rows } = await read('runs', 'window-runs', {});
-      return handles.closed({ runs: rows.filter(({ runId }) => !deletions.pending(runId)) });
+      return { runs: rows.filter(({ runId }) => !deletions.pending(runId)) };
     },
-    run: async (payload) => handles.closed(await read('run', 'window-run', payload)),
+    run: (payload) => read('run', 'window-run', payload),
     statistics: (payload) => read('statistics', 'window-statistics', payload),
     evaluations: (payload) => read('evaluations', 'window-rows', { ...payload, kind: 'evaluations' }),
     steps: (payload) => read('steps', 'window-rows', { ...payload, kind: 'steps' }),
@@ -157,7 +157,7 @@ export function callHandlers(context: CallContext): CallHandlers {
     checkTools: (payload) => work('checkTools', 'tools-check', payload),
     tryTool: (payload) => work('tryTool', 'tools-try', payload),
     models: () => read('models', 'window-models', {}),
-    inspectModel: (payload) => read('inspectModel', 'window-inspect', handles.opened(payload)).then(handles.closed),
+    inspectModel: (payload) => read('inspectModel', 'window-inspect', handles.opened(payload)),
     async importModel(payload) {
       const { name } = await work('importModel', 'import', payload);
       feed.tell({ kind: 'changed', what: 'models' });

@@ -52,7 +52,7 @@ app.on('web-contents-created', (_event, contents) => secureContents(contents));
 let window: BrowserWindow | null = null;
 const environment = readEnvironment();
 const settings = openSettings(join(app.getPath('userData'), 'settings.json'));
-const handles = makeHandles();
+const handles = makeHandles({ home: homedir(), folders: () => [dataFolder(), app.getAppPath()] });
 const later = (done: () => void, ms: number) => void setTimeout(done, ms);
 const feed = feedSource((feeds: Feed[]) => {
   if (window !== null && !window.webContents.isDestroyed())
@@ -195,7 +195,7 @@ void app.whenReady().then(() => {
   secureSession(session.defaultSession);
   protocol.handle(scheme, serveFolder(join(app.getAppPath(), 'dist', 'renderer')));
   const handlers = callHandlers({ computing, reading, runs, deletions, feed, handles, settings, desktop });
-  openDoor(ipcMain, handlers, (path) => dropped(handles, path), desktop.homeFolder);
+  openDoor(ipcMain, handlers, (path) => dropped(handles, path), handles);
   const template = menuTemplate(
     process.platform,
     app.isPackaged,

@@ -97,7 +97,7 @@ function door(handlers: Partial<CallHandlers>) {
     { handle: (channel, listener) => void listeners.set(channel, listener) },
     handlers as CallHandlers,
     (path) => ({ handle: 'handle:1/x', name: path, isFolder: false }),
-    '/home/user',
+    makeHandles({ home: '/home/user', folders: () => ['/srv/data of mine/paretune'] }),
   );
   const own = { url: 'app://paretune/index.html', parent: null };
   return (channel: string, args: unknown[], senderFrame: { url: string; parent: unknown } | null = own) =>
@@ -133,6 +133,40 @@ test('errors cross as records, without the home folder', async () => {
   });
   const fault = await ask(channels.call, ['doctor', {}]);
   assert.ok(!fault.ok && fault.error.code === 'internal' && fault.error.message === 'ours');
+});
+
+test('no answer, error or feed names a folder from the root: sentences name files, words of a model stay theirs', async () => {
+  const handles = makeHandles({ home: '/home/user', folders: () => ['/srv/data of mine/paretune'] });
+  handles.give('/mnt/big disk/my model');
+  const told = (message: string) => handles.closed({ message }).message;
+  for (const [text, shown] of [
+    ['/mnt/big disk/my model/config.json is not valid JSON.', 'my model/config.json is not valid JSON.'],
+    ['/srv/data of mine/paretune/models/a has no tokenizer.', 'paretune/models/a has no tokenizer.'],
+    ['Cannot open "/opt/x/model.safetensors": truncated', 'Cannot open "model.safetensors": truncated'],
+    ['(/opt/a/b.ts:3:4), C:\\Users\\u\\m.json, \\\\host\\share\\q.jsonl.', '(b.ts:3:4), m.json, q.jsonl.'],
+    ['file:///usr/lib/x.js fails', 'x.js fails'],
+    ['no space in /home/user/x', 'no space in ~/x'],
+    ['1.9 s/step and /search, see https://example.org/a/b', '1.9 s/step and /search, see https://example.org/a/b'],
+  ])
+    assert.equal(told(text), shown);
+  const call = { name: 'read', arguments: { path: '/etc/hosts', message: '/a/b' }, output: '/etc/hosts' };
+  const chat = { messages: [{ role: 'user', content: 'x', path: '/a/b' }], answer: '/a/b', toolCalls: [call] };
+  assert.deepEqual(handles.closed(chat), chat);
+  assert.equal(handles.closed(chat), chat, 'what does not change is not copied');
+  const row = { problem: '/opt/a/b is none', errors: ['line 1: /opt/a/b'], points: [{ cost: 1 }] };
+  assert.deepEqual(handles.closed(row), { problem: 'b is none', errors: ['line 1: b'], points: [{ cost: 1 }] });
+
+  const ask = door({
+    models: async () => ({ models: [{ name: 'imported:a', problem: '/opt/models/a has no config.json' }] }) as never,
+    doctor: () => Promise.reject({ code: 'internal', message: 'x in /opt/a/b\n    at /opt/c.ts:1', hint: '' }),
+  });
+  assert.doesNotMatch(JSON.stringify(await ask(channels.call, ['models', {}])), /opt/);
+  const log = console.error;
+  console.error = () => {};
+  const fault = await ask(channels.call, ['doctor', {}]);
+  console.error = log;
+  assert.ok(!fault.ok);
+  assert.equal(fault.error.message, 'x in b');
 });
 
 test('what is dropped is a path of this machine', async () => {

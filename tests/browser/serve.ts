@@ -71,7 +71,7 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
   const answers: Served['answers'] = { folder: null, file: null, save: null };
   const listeners = new Set<(feeds: Feed[]) => void>();
   const later = (done: () => void, ms: number) => void setTimeout(done, ms).unref();
-  const handles = makeHandles();
+  const handles = makeHandles({ home: '', folders: () => [dataFolder] });
   const settings = openSettings(join(dataFolder, 'settings.json'));
   const feed = feedSource((feeds) => {
     for (const listener of listeners) listener(handles.closed(feeds));
@@ -129,7 +129,7 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
       desktop,
     }),
     (path) => dropped(handles, path),
-    dataFolder,
+    handles,
   );
   computing.wake();
 
