@@ -6,6 +6,7 @@
 import type {
   ActiveRun,
   CallProgress,
+  ChatStep,
   EngineState,
   ErrorRecord,
   Feed,
@@ -59,6 +60,7 @@ class Session {
   #nextToast = 1;
   #handlers: Handlers[] = [];
   #menu: (command: MenuCommand) => void = () => {};
+  #chat: (step: ChatStep) => void = () => {};
 
   /** Listens from now on and reads what there is. */
   connect(): void {
@@ -84,6 +86,14 @@ class Session {
 
   onMenu(listener: (command: MenuCommand) => void): void {
     this.#menu = listener;
+  }
+
+  /** Hears the tool calls of answers under way, until the function that is returned is called. */
+  onChat(listener: (step: ChatStep) => void): () => void {
+    this.#chat = listener;
+    return () => {
+      if (this.#chat === listener) this.#chat = () => {};
+    };
   }
 
   /** Where the feed stands, and everything that is shown read again. */
@@ -114,6 +124,7 @@ class Session {
       else if (feed.kind === 'progress') progress = { ...progress, [feed.name]: feed.progress };
       else if (feed.kind === 'snapshot-needed') gap = true;
       else if (feed.kind === 'menu') this.#menu(feed.command);
+      else if (feed.kind === 'chat') this.#chat(feed.step);
       else if (feed.kind === 'changed') this.#changed(feed.what);
       else if (feed.kind === 'event') {
         const { event } = feed;

@@ -1,7 +1,7 @@
 /** All English texts of the window, in one place so that they can be translated. Facts; no "we", no exclamation marks. */
 import type { RunStatus } from '../src-main/contract/run-events.ts';
 import type { MethodName } from '../src-main/contract/run-config.ts';
-import type { StopReason } from '../src-main/contract/records.ts';
+import type { StopReason, ToolResult } from '../src-main/contract/records.ts';
 
 const plural = (n: number, one: string, many: string) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
 
@@ -372,9 +372,14 @@ export const words = {
     ask: 'Message',
     send: 'Send',
     example: 'What is 347 * 892 + 15?',
-    empty: 'The same message goes to the start policy and to the chosen point. Tool calls are shown as they were made.',
+    empty: 'The same message goes to the start policy, then to the chosen point. Tool calls are shown as they are made.',
     cost: (cost: string, tokens: number, seconds: string) => `cost ${cost}, ${tokens} tokens, ${seconds}`,
     waiting: 'answering',
+    next: 'waits for the other answer',
+    calling: 'running',
+    status: { ok: 'ok', error: 'failed', timeout: 'timed out', memory: 'out of memory', output: 'said too much' } satisfies Record<ToolResult['status'], string>,
+    stop: 'Stop answering',
+    stopped: 'Stopped. This message was not answered and is not part of the conversation.',
     task: 'Task',
   },
   banners: {

@@ -7,7 +7,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ParetuneError } from '../contract/errors.ts';
 import type { Json } from '../contract/records.ts';
-import type { CallName, CallResult, longCalls, Picked, Settings } from '../contract/window-api.ts';
+import type { CallName, CallResult, ChatStep, longCalls, Picked, Settings } from '../contract/window-api.ts';
 import type { RunKeeper } from './active-run.ts';
 import { copyData } from './data-folder.ts';
 import type { Deletions } from './deletions.ts';
@@ -66,9 +66,11 @@ export function callHandlers(context: CallContext): CallHandlers {
     command: string,
     payload: object,
     lane = computing,
+    onItem?: (item: Json) => void,
   ): Promise<CallResult<N>> {
     const asked = lane.ask(command, handles.opened(payload) as Json, {
       onProgress: (progress) => feed.tell({ kind: 'progress', name, progress }),
+      onItem,
     });
     const all = underWay.get(name) ?? new Set();
     underWay.set(name, all.add(asked));
@@ -152,7 +154,8 @@ export function callHandlers(context: CallContext): CallHandlers {
       return work('export', 'export', { ...rest, run, checkpoint, to: folder });
     },
     eval: (payload) => work('eval', 'eval', payload),
-    chat: (payload) => work('chat', 'chat', payload),
+    chat: (payload) =>
+      work('chat', 'chat', payload, computing, (step) => feed.tell({ kind: 'chat', step: step as ChatStep })),
     tools: () => read('tools', 'tools-list', {}),
     checkTools: (payload) => work('checkTools', 'tools-check', payload),
     tryTool: (payload) => work('tryTool', 'tools-try', payload),

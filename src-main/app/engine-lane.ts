@@ -34,6 +34,8 @@ export type Death = { reason: string; memory: boolean; asked: boolean; output: s
 export type Listeners = {
   onEvent?(event: RunEvent): void;
   onProgress?(progress: CallProgress): void;
+  /** one part of the answer before the whole */
+  onItem?(item: Json): void;
 };
 
 /** An answer under way. `stop` asks it to finish what it does and save; it still answers. */
@@ -103,6 +105,7 @@ export function engineLane(options: LaneOptions): Lane {
     if (asked === undefined) return;
     if (reply.kind === 'event') asked.listeners.onEvent?.(reply.event);
     else if (reply.kind === 'progress') asked.listeners.onProgress?.(reply.progress);
+    else if (reply.kind === 'item') asked.listeners.onItem?.(reply.item);
     else if (reply.kind === 'result' || reply.kind === 'error') {
       from.waiting.delete(reply.id);
       if (reply.kind === 'result') asked.resolve(reply.result);

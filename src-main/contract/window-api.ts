@@ -142,7 +142,7 @@ export const calls = {
     problems: z.int().min(1).max(100_000).default(256),
     greedy: z.boolean().default(false),
   }),
-  /** one answer; `run` at `checkpoint`, else `model` as it is */
+  /** one answer; `run` at `checkpoint` with its tools and prices, else `model` as it is */
   chat: z.strictObject({
     run: run.optional(),
     checkpoint,
@@ -152,6 +152,8 @@ export const calls = {
     messages: z.array(message).min(1).max(1000),
     temperature: z.number().min(0).max(10).default(0),
     seed: z.int().min(0).default(0),
+    /** tells the tool calls of this answer from those of another */
+    answer: key.default(0),
   }),
 
   tools: z.strictObject({}),
@@ -287,6 +289,8 @@ export type ActiveRun = {
 export type Feed = { sequence: number } & (
   | { kind: 'event'; event: RunEvent } // steps without their groups
   | { kind: 'progress'; name: CallName; progress: CallProgress }
+  /** a tool call of a chat's answer that is not complete yet */
+  | { kind: 'chat'; step: r.ChatStep }
   | { kind: 'engine'; engine: EngineState }
   | { kind: 'active'; active: ActiveRun | null }
   /** runs, models or settings changed by something else than this call's answer */

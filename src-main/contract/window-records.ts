@@ -3,7 +3,16 @@
  * Not here: the calls themselves and the feed, which are window-api.ts. No record holds a path: a file or folder is a
  * handle, `handle:ID/NAME`, that main maps to a path; what stands after the slash is for people to read.
  */
-import type { ChatMessage, Json, PolicyPoint, Problem, ScoredTrajectory, StepMetrics, StopReason } from './records.ts';
+import type {
+  ChatMessage,
+  Json,
+  PolicyPoint,
+  Problem,
+  ScoredTrajectory,
+  StepMetrics,
+  StopReason,
+  ToolResult,
+} from './records.ts';
 import type { RunConfig } from './run-config.ts';
 import type { CheckpointRecord, RunFacts, RunStatus } from './run-events.ts';
 
@@ -174,6 +183,15 @@ export type ChatAnswer = {
   cost: number;
   tokens: number;
   seconds: number;
+};
+
+/** A tool call of answer number `answer` while that is under way; `result` is null until the tool has answered. */
+export type ChatStep = {
+  answer: number;
+  call: number;
+  name: string;
+  arguments: Record<string, Json>;
+  result: ToolResult | null;
 };
 
 export type Exported = {

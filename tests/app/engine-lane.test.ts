@@ -86,3 +86,16 @@ test('the end does not wait for ever', async () => {
   await refused;
   assert.equal(engines[0].killed, true);
 });
+
+test('parts of an answer are handed on in order, before the answer', async () => {
+  const { lane, engines } = setting();
+  const heard: unknown[] = [];
+  const { result } = lane.ask('chat', {}, { onItem: (item) => heard.push(item) });
+  const id = engines[0].idOf('chat');
+  for (const item of [1, 2]) engines[0].say({ kind: 'item', id, item });
+  engines[0].say({ kind: 'item', id: id + 1, item: 'of another' });
+  engines[0].say({ kind: 'result', id, result: 3 });
+  assert.equal(await result, 3);
+  assert.deepEqual(heard, [1, 2]);
+  await lane.end(0);
+});

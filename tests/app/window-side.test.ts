@@ -76,6 +76,9 @@ test('paths become handles in the fields that hold paths, and come back; texts o
   assert.equal(told.answer, '/not/a/field');
   assert.deepEqual(handles.opened(told.config), config);
   assert.equal(handles.give('/home/u/q.jsonl'), told.config.tasks[1]);
+  // what a model gave a tool stays its own words
+  const said = { messages: [{ toolCalls: [{ name: 'read', arguments: { path: '/home/u/x' } }] }] };
+  assert.deepEqual([handles.closed(said), handles.opened(said)], [said, said]);
   assert.throws(() => handles.opened({ to: 'handle:made-up/x' }), { code: 'not-found' });
 });
 

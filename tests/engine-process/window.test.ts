@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { runConfigSchema } from '../../src-main/contract/run-config.ts';
-import type { CallName, CallResult } from '../../src-main/contract/window-api.ts';
+import type { CallName, CallResult, ChatStep } from '../../src-main/contract/window-api.ts';
 import { openAgent } from '../../src-main/engine/run/agent.ts';
 import type { CommandContext } from '../../src-main/engine-process/command.ts';
 import { commands, type CommandName, type PayloadOf, type ResultOf } from '../../src-main/engine-process/commands.ts';
@@ -26,10 +26,15 @@ const context: CommandContext = {
 };
 
 /** As serve.ts does: the payload is checked, defaults are filled in. */
-async function ask<N extends CommandName>(name: N, payload: Record<string, unknown>): Promise<ResultOf<N>> {
+async function ask<N extends CommandName>(
+  name: N,
+  payload: Record<string, unknown>,
+  more: Partial<CommandContext> = {},
+): Promise<ResultOf<N>> {
   const { command } = await commands[name]();
   const checked = command.payload.parse(payload) as PayloadOf<N>;
-  return (command.run as (payload: PayloadOf<N>, context: CommandContext) => Promise<ResultOf<N>>)(checked, context);
+  const run = command.run as (payload: PayloadOf<N>, context: CommandContext) => Promise<ResultOf<N>>;
+  return run(checked, { ...context, ...more });
 }
 
 /** What a command answers is what the contract promises the window (checked by the compiler; paths become handles in main). */
@@ -182,6 +187,44 @@ test('a run that could start names its tools and provider; one that could not sa
   assert.deepEqual([...tools].sort(), ['python', 'search']);
   assert.deepEqual([provider.name, provider.gate], ['cpu', 'reference']);
   await assert.rejects(ask('window-ready', { config: { ...config, model: 'imported:none' } }), { code: 'not-found' });
+});
+
+test('a chat tells each tool call when it is made and when it is answered, before the answer', async () => {
+  const steps: ChatStep[] = [];
+  const question = {
+    model: 'starter:over-user',
+    task: 'arithmetic',
+    messages: [{ role: 'user', content: '34*7+5' }],
+    answer: 4,
+  };
+  const { messages } = await ask('chat', question, { item: (item) => void steps.push(item as unknown as ChatStep) });
+  const calls = messages.flatMap(({ toolCalls = [] }) => toolCalls);
+  assert.ok(calls.length > 0, 'the over-user calls a tool');
+  assert.deepEqual(
+    steps.map(({ answer, call, name, result }) => [answer, call, name, result?.status ?? null]),
+    calls.flatMap(({ name }, i) => [
+      [4, i, name, null],
+      [4, i, name, 'ok'],
+    ]),
+  );
+  const outputs = messages.filter(({ role }) => role === 'tool').map(({ content }) => content);
+  assert.deepEqual(
+    steps.flatMap(({ result }) => (result === null ? [] : [result.output.trim()])),
+    outputs.map((output) => output.trim()),
+  );
+  // stopped while the tool works: no result is waited for, and the next answer is whole again
+  const stopping = new AbortController();
+  let told = 0;
+  const stopped = ask('chat', question, {
+    signal: stopping.signal,
+    item() {
+      told++;
+      stopping.abort();
+    },
+  });
+  await assert.rejects(stopped, { name: 'AbortError' });
+  assert.equal(told, 1);
+  assert.deepEqual((await ask('chat', question)).messages, messages);
 });
 
 test('new prices wait for the run that they are for, and are taken once', () => {

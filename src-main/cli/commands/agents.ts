@@ -248,6 +248,7 @@ export function agentCommands(program: Command): void {
               messages,
               temperature,
               seed: 0,
+              answer: 0,
             });
             printAnswer(session, answer);
             return answer;
