@@ -347,7 +347,12 @@ export const words = {
     theme: 'Theme',
     themes: { system: 'system', light: 'light', dark: 'dark' },
     move: 'Move…',
-    moved: (folder: string) => `All data lies in ${folder}`,
+    moved: (folder: string) => `All data now lies in ${folder}. The old folder was left as it was; delete it when all is well.`,
+    moving: 'Moving',
+    preparing: 'finishing what is under way',
+    notMoved: 'The move was cancelled. The data stay where they were.',
+    moveMeans: 'Moving copies all data, compares the copy and then uses it. The command line needs the new folder as --data or PARETUNE_HOME.',
+    fixed: 'The environment variable PARETUNE_HOME names this folder. To move it, copy it by hand and change the variable.',
     state: { ok: 'ok', warning: 'warning', failed: 'failed' },
   },
   export: {

@@ -27,6 +27,8 @@ export type Desktop = {
   platform: string;
   homeFolder: string;
   dataFolder(): string;
+  /** PARETUNE_HOME says where the data lie: not for the app to change */
+  dataFolderFixed: boolean;
   /** a path, or null where the user closed the dialog */
   askFolder(title: string): Promise<string | null>;
   askFile(title: string, endings: string[]): Promise<string | null>;
@@ -53,7 +55,8 @@ type LongCall = (typeof longCalls)[number];
 
 export function callHandlers(context: CallContext): CallHandlers {
   const { computing, reading, runs, deletions, feed, handles, settings, desktop } = context;
-  const underWay = new Map<string, Set<Asked>>();
+  const underWay = new Map<string, Set<Pick<Asked, 'stop'>>>();
+  let moving = false;
   let dialogOpen = false;
 
   async function read<N extends CallName>(_name: N, command: string, payload: object): Promise<CallResult<N>> {
@@ -72,13 +75,14 @@ export function callHandlers(context: CallContext): CallHandlers {
       onProgress: (progress) => feed.tell({ kind: 'progress', name, progress }),
       onItem,
     });
+    return (await cancellable(name, asked, asked.result)) as CallResult<N>;
+  }
+
+  /** What `cancel` with this name stops until it is done. */
+  async function cancellable<T>(name: LongCall, work: Pick<Asked, 'stop'>, result: Promise<T>): Promise<T> {
     const all = underWay.get(name) ?? new Set();
-    underWay.set(name, all.add(asked));
-    try {
-      return (await asked.result) as CallResult<N>;
-    } finally {
-      all.delete(asked);
-    }
+    underWay.set(name, all.add(work));
+    return result.finally(() => all.delete(work));
   }
 
   /** One dialog at a time: a page cannot bury the user under dialogs. */
@@ -93,9 +97,31 @@ export function callHandlers(context: CallContext): CallHandlers {
     }
   }
 
+  /** Nothing else reads or writes the data meanwhile; whatever ends it, the app goes on with a whole folder. */
+  async function move(to: string, signal: AbortSignal): Promise<CallResult<'moveData'>> {
+    if (moving) throw underMove();
+    moving = true;
+    try {
+      await deletions.finish();
+      await Promise.all([computing.end(5000), reading.end(5000)]);
+      const folder = await copyData(desktop.dataFolder(), to, {
+        signal,
+        progress: (progress) => feed.tell({ kind: 'progress', name: 'moveData', progress }),
+        willWrite: (unfinishedMove) => settings.set({ unfinishedMove }),
+      });
+      settings.set({ dataFolder: folder, unfinishedMove: null });
+    } finally {
+      if (settings.get().unfinishedMove !== null) settings.set({ unfinishedMove: null });
+      moving = false;
+      computing.wake();
+      for (const what of ['settings', 'runs', 'models'] as const) feed.tell({ kind: 'changed', what });
+    }
+    return { dataFolder: shown(desktop.dataFolder()) };
+  }
+
   const shown = (path: string) => path.split(desktop.homeFolder).join('~');
 
-  return {
+  const answers: CallHandlers = {
     snapshot: async () => feed.snapshot(),
 
     async runs() {
@@ -175,7 +201,8 @@ export function callHandlers(context: CallContext): CallHandlers {
     async settings() {
       const { theme, kept } = settings.get();
       const { version, platform } = desktop;
-      return { theme, kept, version, platform, dataFolder: shown(desktop.dataFolder()) };
+      const { dataFolderFixed } = desktop;
+      return { theme, kept, version, platform, dataFolderFixed, dataFolder: shown(desktop.dataFolder()) };
     },
     async setTheme({ theme }) {
       settings.set({ theme });
@@ -203,17 +230,17 @@ export function callHandlers(context: CallContext): CallHandlers {
       return null;
     },
     async moveData({ to }) {
-      if (runs.busy()) {
+      if (desktop.dataFolderFixed) {
+        throw new ParetuneError('usage', 'The data folder is the one that PARETUNE_HOME names.', {
+          hint: 'Copy it by hand and change that variable, or start Paretune without it.',
+        });
+      }
+      const { runs: rows } = await read('runs', 'window-runs', {});
+      if (runs.busy() || rows.some(({ status }) => status === 'running')) {
         throw new ParetuneError('usage', 'A run is active.', { hint: 'Pause or stop it, then move the data.' });
       }
-      await Promise.all([computing.end(5000), reading.end(5000)]);
-      const folder = await copyData(desktop.dataFolder(), handles.path(to), (progress) =>
-        feed.tell({ kind: 'progress', name: 'moveData', progress }),
-      );
-      settings.set({ dataFolder: folder });
-      for (const what of ['settings', 'runs', 'models'] as const) feed.tell({ kind: 'changed', what });
-      computing.wake();
-      return { dataFolder: shown(folder) };
+      const stopping = new AbortController();
+      return cancellable('moveData', { stop: () => stopping.abort() }, move(handles.path(to), stopping.signal));
     },
     async restartEngine() {
       if (runs.busy()) throw new ParetuneError('usage', 'A run is active.', { hint: 'Stop it first.' });
@@ -223,6 +250,34 @@ export function callHandlers(context: CallContext): CallHandlers {
       return null;
     },
   };
+  return refusedWhile(() => moving, answers);
+}
+
+/** What asks nothing of the data is answered during a move too. */
+const apart: readonly string[] = [
+  'snapshot',
+  'settings',
+  'setTheme',
+  'keep',
+  'cancel',
+  'saveFile',
+  'openHelp',
+  'moveData',
+];
+
+function refusedWhile(moving: () => boolean, handlers: CallHandlers): CallHandlers {
+  const guarded = Object.entries(handlers).map(([name, answer]) => {
+    const guard = async (payload: never) => {
+      if (moving()) throw underMove();
+      return (answer as (payload: never) => Promise<unknown>)(payload);
+    };
+    return [name, apart.includes(name) ? answer : guard];
+  });
+  return Object.fromEntries(guarded) as CallHandlers;
+}
+
+function underMove(): ParetuneError {
+  return new ParetuneError('usage', 'The data folder is being moved.', { hint: 'Wait, or cancel it in Device.' });
 }
 
 /** A path as the window knows it. Error `not-found` where nothing is there. */

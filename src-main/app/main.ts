@@ -26,6 +26,7 @@ import { runKeeper } from './active-run.ts';
 import { origin, scheme, serveFolder } from './app-protocol.ts';
 import { runAttendant } from './attendant.ts';
 import { callHandlers, type Desktop, dropped } from './calls.ts';
+import { removeUnfinished } from './data-folder.ts';
 import { deletions as makeDeletions } from './deletions.ts';
 import { type Death, engineLane } from './engine-lane.ts';
 import { feedSource } from './feed.ts';
@@ -108,6 +109,7 @@ const desktop: Desktop = {
   platform: process.platform,
   homeFolder: homedir(),
   dataFolder,
+  dataFolderFixed: Boolean(process.env.PARETUNE_HOME),
   async askFolder(title) {
     const { canceled, filePaths } = await dialog.showOpenDialog(window!, {
       title,
@@ -206,4 +208,6 @@ void app.whenReady().then(() => {
   computing.wake();
   openWindow();
   void deletions.finish();
+  const { unfinishedMove } = settings.get();
+  if (unfinishedMove !== null) void removeUnfinished(unfinishedMove).then(() => settings.set({ unfinishedMove: null }));
 });

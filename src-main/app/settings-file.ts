@@ -13,6 +13,8 @@ const schema = z.object({
   theme: z.enum(['system', 'light', 'dark']).default('system'),
   /** null: the folder that the command line uses too */
   dataFolder: z.string().nullable().default(null),
+  /** a copy of the data that is being made; after a kill it is removed at the next start */
+  unfinishedMove: z.string().nullable().default(null),
   window: rectangle.extend({ maximized: z.boolean() }).nullable().default(null),
   /** out of sight, and to be removed for good */
   deletedRuns: z.array(z.string()).default([]),

@@ -265,6 +265,8 @@ export type Settings = {
   theme: 'system' | 'light' | 'dark';
   /** where all data lies, for people to read (the home folder is `~`) */
   dataFolder: string;
+  /** an environment variable names it: it cannot be moved from here */
+  dataFolderFixed: boolean;
   version: string;
   platform: string;
   kept: Record<string, Json>;

@@ -4,7 +4,6 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { copyData } from '../../src-main/app/data-folder.ts';
 import { deletions, undoSeconds } from '../../src-main/app/deletions.ts';
 import { engineLane } from '../../src-main/app/engine-lane.ts';
 import { feedSource } from '../../src-main/app/feed.ts';
@@ -241,23 +240,4 @@ test('the window opens where it was, as long as its title bar is on a screen', (
   for (const away of [{ x: 1900 }, { x: -950 }, { y: 1070 }, { y: -600 }, { x: 5000, y: 5000 }]) {
     assert.deepEqual(windowPlace({ ...saved, ...away }, screens), { width: 1000, height: 700 }, JSON.stringify(away));
   }
-});
-
-test('data is moved as a compared copy, never into itself and never over something', async () => {
-  const from = join(mkdtempSync(join(tmpdir(), 'paretune-data-')), 'paretune');
-  const to = mkdtempSync(join(tmpdir(), 'paretune-new-'));
-  openSettings(join(to, 'x.json')).set({});
-  assert.equal(await copyData(from, to, () => {}), join(to, 'paretune'), 'no data yet');
-  await assert.rejects(
-    copyData(from, to, () => {}),
-    { code: 'usage' },
-  );
-  await assert.rejects(
-    copyData(to, to, () => {}),
-    { code: 'usage' },
-  );
-  const elsewhere = mkdtempSync(join(tmpdir(), 'paretune-new-'));
-  writeFileSync(join(to, 'paretune', 'a'), 'content');
-  const copied = await copyData(join(to, 'paretune'), elsewhere, () => {});
-  assert.equal(readFileSync(join(copied, 'a'), 'utf8'), 'content');
 });

@@ -78,7 +78,7 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
   }, later);
   let engine: ReturnType<typeof fork> | undefined;
   const startEngine = (computing: boolean) => (): EngineProcess => {
-    const child = fork(join(root, 'src-main/engine-process/main.ts'), [dataFolder], {
+    const child = fork(join(root, 'src-main/engine-process/main.ts'), [settings.get().dataFolder ?? dataFolder], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
@@ -106,7 +106,8 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
     version: '0.0.0-test',
     platform: process.platform,
     homeFolder: dataFolder,
-    dataFolder: () => dataFolder,
+    dataFolder: () => settings.get().dataFolder ?? dataFolder,
+    dataFolderFixed: false,
     askFolder: async () => answers.folder,
     askFile: async () => answers.file,
     askSave: async (_, name) => (answers.save === null ? null : join(answers.save, name)),
