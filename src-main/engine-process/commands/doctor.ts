@@ -38,25 +38,21 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
     return { message: `${runtimeVersion} adds wrongly: ${sum.data.join(', ')}`, state: 'failed' };
   },
   async GPU() {
-    const { requireDevice } = await import('../../engine/runtime/providers.ts');
+    const { requireDevice, needsOf } = await import('../../engine/runtime/providers.ts');
     const { builtInProviders } = await import('../../engine/runtime/session.ts');
     const { numericsReport, describeReport } = await import('../../engine/run/numerics-gate.ts');
     const { openAgent } = await import('../../engine/run/agent.ts');
-    const gpus = providerNames.filter((name) => name !== 'cpu' && builtInProviders().includes(name));
-    const lines: string[] = [];
-    let good = true;
-    for (const name of gpus) {
+    const found: GpuFinding[] = [];
+    for (const name of providerNames.filter((name) => name !== 'cpu' && builtInProviders().includes(name))) {
       try {
         await requireDevice(name);
         const report = await numericsReport(openAgent('starter:over-user').newPolicy(null, 0), name, 1);
-        good &&= report.ok;
-        lines.push(describeReport(report));
+        found.push({ name, state: report.ok ? 'agrees' : 'differs', message: describeReport(report), needs: '' });
       } catch (error) {
-        lines.push(toErrorRecord(error).message);
+        found.push({ name, state: 'absent', message: toErrorRecord(error).message, needs: needsOf(name) });
       }
     }
-    const message = lines.join('; ') || 'this ONNX Runtime has no provider for a GPU';
-    return good ? { message } : { message, state: 'warning', hint: 'Runs stay on the CPU.' };
+    return gpuOutcome(found);
   },
   async 'Data folder'(dataFolder) {
     await mkdir(dataFolder, { recursive: true });
@@ -104,6 +100,23 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
     return { message: `missing: ${missing.join(', ')}`, state: 'failed', hint: 'npm run starter builds them.' };
   },
 };
+
+/** A provider for GPUs that ONNX Runtime was built with: it computes what the CPU does, something else, or not at all. */
+export type GpuFinding = { name: string; state: 'agrees' | 'differs' | 'absent'; message: string; needs: string };
+
+/** `ok` only where a GPU can be used; without one the CPU does all, and what is missing is said. */
+export function gpuOutcome(found: readonly GpuFinding[]): Outcome {
+  const usable = found.filter(({ state }) => state === 'agrees');
+  const message = found.map((finding) => finding.message).join('; ');
+  if (usable.length > 0) return { message };
+  const cpu = 'Runs use the CPU; nothing else is missing.';
+  if (found.length === 0) {
+    const systems = 'There is one for Windows, macOS on arm64 and Linux on x64.';
+    return { message: 'this ONNX Runtime has no provider for a GPU', state: 'warning', hint: `${cpu} ${systems}` };
+  }
+  const needs = [...new Set(found.map((finding) => finding.needs).filter((text) => text !== ''))].join(' ');
+  return { message: `no GPU can be used: ${message}`, state: 'warning', hint: `${cpu} ${needs}`.trim() };
+}
 
 export const command = defineCommand({
   payload: z.strictObject({}),

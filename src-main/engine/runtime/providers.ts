@@ -24,6 +24,11 @@ const homes: Record<ProviderName, { systems: string; needs: string }> = {
   dml: { systems: 'Windows', needs: 'It needs a graphics card with Direct3D 12.' },
 };
 
+/** What a machine needs for a provider, as a sentence. */
+export function needsOf(provider: ProviderName): string {
+  return homes[provider].needs.replace(/^It/, provider);
+}
+
 /** Whether the installed ONNX Runtime has the provider at all: throws `unsupported` where it has not. */
 export function requireBuiltIn(
   provider: ProviderName,

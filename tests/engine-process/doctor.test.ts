@@ -1,0 +1,25 @@
+/** What the doctor makes of the GPUs that it found: `ok` is said only where one can be used. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type GpuFinding, gpuOutcome } from '../../src-main/engine-process/commands/doctor.ts';
+
+const absent: GpuFinding = {
+  name: 'webgpu',
+  state: 'absent',
+  message: 'The provider webgpu does not start here: no adapter',
+  needs: 'It needs a graphics driver.',
+};
+const agrees: GpuFinding = { name: 'cuda', state: 'agrees', message: 'cuda agrees with the CPU', needs: '' };
+
+test('where no provider starts, the GPU is no "ok": the reason, what is needed, and that the CPU does all', () => {
+  const { state, message, hint } = gpuOutcome([absent]);
+  assert.equal(state, 'warning');
+  assert.match(message, /^no GPU can be used: .*no adapter/);
+  assert.match(hint!, /^Runs use the CPU.*graphics driver/);
+  assert.equal(gpuOutcome([]).state, 'warning');
+  assert.equal(gpuOutcome([{ ...agrees, state: 'differs' }]).state, 'warning');
+});
+
+test('one GPU that agrees with the CPU is enough', () => {
+  assert.deepEqual(gpuOutcome([agrees, absent]), { message: `${agrees.message}; ${absent.message}` });
+});
