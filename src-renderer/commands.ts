@@ -4,6 +4,7 @@ import { commandKeys } from '../src-main/contract/command-keys.ts';
 import type { MenuCommand } from '../src-main/contract/window-api.ts';
 import { call } from './bridge.ts';
 import { type Savable, session, type ViewName } from './session.svelte.ts';
+import { takeSettings } from './ui/drop.ts';
 import { words } from './words.ts';
 
 /** In the order of the palette; each with the key that is shown for it. */
@@ -17,6 +18,7 @@ export function perform(command: MenuCommand): void {
   else if (command === 'settings') session.show('device');
   else if (command === 'open-model') performIn('models', command);
   else if (command === 'open-task') performIn('tasks', command);
+  else if (command === 'open-settings') pickSettings();
   else if (command === 'pause-or-resume') pauseOrResume();
   else if (command === 'stop') call('stop', {}).catch((error) => session.fail(error));
   else if (command === 'save-chart') saveFirst(session.charts, words.nothing.chart);
@@ -36,6 +38,15 @@ function saveFirst(shown: ReadonlySet<Savable>, none: string): void {
   const chosen = inOrder.find(({ node }) => node.contains(document.activeElement)) ?? inOrder[0];
   if (chosen) chosen.save();
   else session.tell(none);
+}
+
+/** A new run from a file of settings. */
+export function pickSettings(): void {
+  call('pickFile', { purpose: 'settings' })
+    .then(async (picked) => {
+      if (picked !== null && !(await takeSettings(picked))) session.tell(words.drop.noSettings(picked.name), { error: true });
+    })
+    .catch((error) => session.fail(error));
 }
 
 /** Pauses the active run, or goes on with it. */

@@ -14,14 +14,20 @@ import type {
   Picked,
   RunRow,
   Settings,
+  SettingsReading,
 } from '../src-main/contract/window-api.ts';
 import type { RunConfig } from '../src-main/contract/run-config.ts';
 import { asErrorRecord, call } from './bridge.ts';
 import { type RunView, viewOfStart, viewOfStored, withEvent } from './runs/run-view.ts';
+import type { Draft } from './runs/draft.ts';
+import type { History } from './ui/undo.ts';
 import { words } from './words.ts';
 
 export type ViewName = keyof typeof words.views;
 export type Toast = { id: number; text: string; hint: string; error: boolean; action?: { label: string; run(): void } };
+
+/** A file that settings were read from: what it sets, or what is wrong with it. */
+export type SettingsOrigin = { name: string } & Pick<SettingsReading, 'given' | 'complaints'>;
 
 type Handlers = Partial<Record<MenuCommand, () => void>>;
 /** Something on the screen that can be saved as a file. */
@@ -43,8 +49,10 @@ class Session {
   open = $state<string | null>(null);
   run = $state.raw<RunView | null>(null);
   runError = $state.raw<ErrorRecord | null>(null);
-  /** the form for a new run, with the settings it begins with; model or tasks alone go on top of the draft */
-  form = $state.raw<{ from: Partial<RunConfig> | null } | null>(null);
+  /** the form for a new run, with the settings it begins with (model or tasks alone go on top of the draft) and their file */
+  form = $state.raw<{ from: Partial<RunConfig> | null; file: SettingsOrigin | null } | null>(null);
+  /** what was typed into the form, with what can be undone */
+  draft: History<Draft> | null = null;
   /** what was dropped on the window, until its view has taken it */
   drop = $state.raw<{ view: ViewName; picked: Picked } | null>(null);
   toasts = $state.raw<Toast[]>([]);
@@ -203,9 +211,9 @@ class Session {
     this.runError = null;
   }
 
-  newRun(from: Partial<RunConfig> | null = null): void {
+  newRun(from: Partial<RunConfig> | null = null, file: SettingsOrigin | null = null): void {
     this.view = 'runs';
-    this.form = { from };
+    this.form = { from, file };
   }
 
   async loadRun(runId: string): Promise<void> {

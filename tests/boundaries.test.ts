@@ -39,10 +39,12 @@ const folders: Record<string, Folder> = {
   'engine/train': { imports: computing },
   'engine/run': { imports: ['engine/*'] },
   store: { imports: ['engine/base'], packages: ['better-sqlite3'] },
-  'engine-process': { imports: ['engine/*', 'store'] },
+  // files of run settings, read for the command line and for the form of the window
+  settings: { imports: [], packages: ['yaml'] },
+  'engine-process': { imports: ['engine/*', 'store', 'settings'] },
   // plans and judges; the runs themselves are the engine process's
   study: { imports: ['engine/base', 'engine/pareto', 'engine/advantage'] },
-  cli: { imports: ['engine-process', 'study'], packages: ['commander', 'yaml'] },
+  cli: { imports: ['engine-process', 'settings', 'study'], packages: ['commander'] },
   // the protocol of the engine process and files that are whole or absent; nothing that computes
   app: { imports: ['engine-process', 'engine/base'], packages: ['electron'] },
 };

@@ -7,7 +7,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ParetuneError } from '../contract/errors.ts';
 import type { Json } from '../contract/records.ts';
-import type { CallName, CallResult, ChatStep, longCalls, Picked, Settings } from '../contract/window-api.ts';
+import type { CallName, CallResult, ChatStep, longCalls, Picked, purposes, Settings } from '../contract/window-api.ts';
 import type { RunKeeper } from './active-run.ts';
 import { copyData } from './data-folder.ts';
 import type { Deletions } from './deletions.ts';
@@ -19,7 +19,7 @@ import { helpPages } from './security.ts';
 import type { SettingsFile } from './settings-file.ts';
 import { appWords } from './words.ts';
 
-type Purpose = 'model' | 'task' | 'corpus' | 'export' | 'data';
+type Purpose = (typeof purposes)[number];
 
 /** What the calls need of the system. */
 export type Desktop = {
@@ -49,7 +49,11 @@ export type CallContext = {
   desktop: Desktop;
 };
 
-const endings: Partial<Record<Purpose, string[]>> = { task: ['jsonl', 'json'], corpus: ['jsonl', 'json', 'txt'] };
+const endings: Partial<Record<Purpose, string[]>> = {
+  task: ['jsonl', 'json'],
+  settings: ['yaml', 'yml', 'json'],
+  corpus: ['jsonl', 'json', 'txt'],
+};
 
 type LongCall = (typeof longCalls)[number];
 
@@ -194,6 +198,7 @@ export function callHandlers(context: CallContext): CallHandlers {
     },
     tasks: () => read('tasks', 'window-tasks', {}),
     previewTask: (payload) => work('previewTask', 'window-preview', payload, reading),
+    readSettings: (payload) => read('readSettings', 'window-settings', handles.opened(payload)),
     estimate: (payload) => work('estimate', 'window-estimate', payload),
     ready: (payload) => work('ready', 'window-ready', payload, reading),
     doctor: () => work('doctor', 'doctor', {}),

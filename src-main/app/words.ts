@@ -5,6 +5,7 @@ const commands: Record<MenuCommand, string> = {
   'new-run': 'New Run',
   'open-model': 'Import Model…',
   'open-task': 'Open Task File…',
+  'open-settings': 'New Run from a Settings File…',
   export: 'Export Model…',
   'save-table': 'Save Table as CSV…',
   'save-chart': 'Save Chart as SVG…',
@@ -31,6 +32,7 @@ const commands: Record<MenuCommand, string> = {
 const dialogs: Record<(typeof purposes)[number] | 'save', string> = {
   model: 'Choose the folder of a model',
   task: 'Choose a task file',
+  settings: 'Choose a settings file',
   corpus: 'Choose a corpus file',
   export: 'Choose where the exported folder goes',
   data: 'Choose the folder in which the data folder is to lie',

@@ -9,6 +9,7 @@ export const commandKeys: Record<MenuCommand, readonly string[]> = {
   'new-run': ['mod+n'],
   'open-model': ['mod+o'],
   'open-task': ['mod+shift+o'],
+  'open-settings': ['mod+shift+n'],
   export: ['e'],
   'save-table': ['mod+s'],
   'save-chart': ['mod+shift+s'],

@@ -71,7 +71,7 @@ const message = z.strictObject({
 export const helpIds = ['guide', 'paper'] as const;
 
 /** What a file dialog is for; decides title and file types. */
-export const purposes = ['model', 'task', 'corpus', 'export', 'data'] as const;
+export const purposes = ['model', 'task', 'settings', 'corpus', 'export', 'data'] as const;
 
 /** The payload of every call. */
 export const calls = {
@@ -170,6 +170,8 @@ export const calls = {
     report: file.default(''),
     limit: z.int().min(1).max(50).default(8),
   }),
+  /** settings for the form of a new run */
+  readSettings: z.strictObject({ file: handleSchema }),
   estimate: z.strictObject({ config: windowConfigSchema }),
   /** whether a run could start: model, tasks, a canary call of each tool, and the provider */
   ready: z.strictObject({ config: windowConfigSchema }),
@@ -232,6 +234,7 @@ type Results = {
   importModel: { name: string };
   tasks: { tasks: r.TaskRow[] };
   previewTask: r.TaskPreview;
+  readSettings: r.SettingsReading;
   estimate: r.Estimate;
   ready: r.Ready;
   doctor: { ok: boolean; checks: r.DoctorCheck[] };
@@ -313,6 +316,7 @@ export const menuCommands = [
   'new-run',
   'open-model',
   'open-task',
+  'open-settings',
   'export',
   'save-table',
   'save-chart',

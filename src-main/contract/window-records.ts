@@ -228,6 +228,8 @@ export type ModelRow = {
   bytes: number;
   /** empty, or why it cannot be opened: the numbers are 0 then */
   problem: string;
+  /** what to know before it is used, in sentences */
+  notes: string[];
 };
 
 export type TaskRow = { name: string; tools: string[]; hasCorpus: boolean };
@@ -238,6 +240,18 @@ export type TaskPreview = TaskRow & {
   problems: Problem[];
   errors: string[];
   hint: string;
+};
+
+/**
+ * What a file holds for the form of a new run. `config` has all defaults filled in, model and tasks only where the file names
+ * them; null where `complaints` say what is wrong, each with its line (from 1; null where no line is to blame). `given` are the
+ * dotted names of what the file sets. A file that is not `isSettings` may be one of tasks.
+ */
+export type SettingsReading = {
+  isSettings: boolean;
+  config: (Omit<RunConfig, 'model' | 'tasks'> & Partial<Pick<RunConfig, 'model' | 'tasks'>>) | null;
+  given: string[];
+  complaints: { line: number | null; message: string }[];
 };
 
 /** `tight` is above 70 % of the memory there is, `exceeds` above all of it. Bytes. */

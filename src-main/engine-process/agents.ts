@@ -1,8 +1,8 @@
 /** Agents as commands name them: a starter, an imported model, a folder, or a run at one of its checkpoints. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { ParetuneError } from '../contract/errors.ts';
-import { type Agent, openAgent } from '../engine/run/agent.ts';
+import { type Agent, openAgent, starterNames } from '../engine/run/agent.ts';
 import { loadPolicy } from '../engine/run/load-policy.ts';
 import type { Policy } from '../engine/runtime/policy.ts';
 import { runFolder, type Store } from '../store/open-store.ts';
@@ -17,6 +17,13 @@ export function importedFolder(dataFolder: string, name: string): string {
   throw new ParetuneError('usage', `${JSON.stringify(name)} cannot name a model.`, {
     hint: 'Use at most 64 letters, digits, dots, dashes and underscores.',
   });
+}
+
+/** The bundled agents and what was imported, as runs name them. */
+export function modelNames(dataFolder: string): string[] {
+  const folder = join(dataFolder, 'models');
+  const imported = existsSync(folder) ? readdirSync(folder).filter((name) => !name.endsWith('.partial')) : [];
+  return [...starterNames.map((name) => `starter:${name}`), ...imported.map((name) => importedPrefix + name)];
 }
 
 /** Opens `starter:NAME`, `imported:NAME` or a folder. */

@@ -35,6 +35,7 @@ export const commands = {
   'window-models': () => import('./commands/window-models.ts'),
   'window-inspect': () => import('./commands/window-inspect.ts'),
   'window-tasks': () => import('./commands/window-tasks.ts'),
+  'window-settings': () => import('./commands/window-settings.ts'),
   'window-preview': () => import('./commands/window-preview.ts'),
   'window-estimate': () => import('./commands/window-estimate.ts'),
   'window-ready': () => import('./commands/window-ready.ts'),

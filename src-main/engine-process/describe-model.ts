@@ -1,5 +1,5 @@
 /** A model in one row: what it is, how large, and whether it can be opened. */
-import { readdirSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { toErrorRecord } from '../contract/errors.ts';
 import type { ModelRow } from '../contract/window-api.ts';
@@ -8,12 +8,16 @@ import { modelFolderOf } from '../engine/run/agent.ts';
 import { elementCount } from '../engine/runtime/parameters.ts';
 import { importedFolder, openAgentOf } from './agents.ts';
 
+const noTokenizer =
+  'There is no tokenizer.json: the model would read and write bytes, with the markup of the starter agents. ' +
+  'Put the tokenizer.json that belongs to the model into the folder, and choose it again.';
+
 /** `model` as a run configuration names it. Never throws: `problem` says why a model cannot be used. */
 export function describeModel(dataFolder: string, model: string): ModelRow {
   const origin = model.startsWith('starter:') ? 'bundled' : model.startsWith('imported:') ? 'imported' : 'folder';
   const unknown = { family: '', parameters: 0, vocabulary: 0, contextLength: 0, toolSyntax: '', bytes: 0 };
   try {
-    const { config, chatFormat } = openAgentOf(dataFolder, model);
+    const { config, chatFormat, bytesOnly } = openAgentOf(dataFolder, model);
     const folder =
       origin === 'imported' ? importedFolder(dataFolder, model.slice('imported:'.length)) : modelFolderOf(model);
     return {
@@ -24,11 +28,12 @@ export function describeModel(dataFolder: string, model: string): ModelRow {
       vocabulary: config.vocabSize,
       contextLength: config.maxPositions,
       toolSyntax: chatFormat([]).syntax,
-      bytes: readdirSync(folder).reduce((sum, file) => sum + statSync(join(folder, file)).size, 0),
+      bytes: readdirSync(folder).reduce((sum, file) => sum + lstatSync(join(folder, file)).size, 0),
       problem: '',
+      notes: bytesOnly ? [noTokenizer] : [],
     };
   } catch (error) {
     const { message, hint } = toErrorRecord(error);
-    return { name: model, origin, ...unknown, problem: `${message} ${hint}`.trim() };
+    return { name: model, origin, ...unknown, problem: `${message} ${hint}`.trim(), notes: [] };
   }
 }

@@ -126,10 +126,21 @@ export function configOf(draft: Draft): { config: WindowConfig; errors: null } |
   return { config: parsed.data, errors: null };
 }
 
-/** The draft that a form begins with: settings of a run as they were; a model or tasks alone go on top of what was typed. */
+/** Whether the form has a field for the setting of this dotted name. */
+export function fieldOf(setting: string): boolean {
+  const direct = ['model', 'tasks', 'tools', 'method', 'objectives', 'weights', 'prices.*', 'train.parameters'];
+  return direct.includes(setting) || numberFields.some((field) => field === setting || setting.endsWith(`.${field}`) && within.has(setting));
+}
+/** Settings of a table whose field is called by their last name. */
+const within = new Set(['train.learningRate', 'evaluation.everySteps', 'limits.calls', 'limits.tokens']);
+
+/**
+ * The draft that a form begins with: settings of a run or a file as they were, with the model and the tasks that were there
+ * where they name none; a model or tasks alone go on top of what was typed.
+ */
 export function draftOnto(stored: Draft | null, from: Partial<RunConfig> | null): Draft {
   const part = Object.keys(from ?? {}).every((name) => name === 'model' || name === 'tasks');
-  if (!part) return draftOf(from);
+  if (!part) return draftOf({ ...(stored && { model: stored.model, tasks: stored.tasks }), ...from });
   return { ...(stored ?? draftOf(null)), ...from } as Draft;
 }
 

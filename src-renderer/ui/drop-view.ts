@@ -1,8 +1,10 @@
 /** Which view can say what was dropped. Pure. */
 import type { Picked } from '../../src-main/contract/window-records.ts';
 
-/** Null where none can. */
-export function viewOfDrop({ name, isFolder }: Pick<Picked, 'name' | 'isFolder'>): 'models' | 'tasks' | null {
+/** `json` may be settings or tasks, which its text decides. Null where no view can. */
+export function viewOfDrop({ name, isFolder }: Pick<Picked, 'name' | 'isFolder'>): 'models' | 'tasks' | 'settings' | 'json' | null {
   if (isFolder) return 'models';
-  return /\.(jsonl|json)$/i.test(name) ? 'tasks' : null;
+  if (/\.ya?ml$/i.test(name)) return 'settings';
+  if (/\.jsonl$/i.test(name)) return 'tasks';
+  return /\.json$/i.test(name) ? 'json' : null;
 }

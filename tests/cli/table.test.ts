@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { readEnvironment } from '../../src-main/cli/environment.ts';
-import { editDistance, nearestName } from '../../src-main/cli/nearest-name.ts';
+import { editDistance, nearestName } from '../../src-main/settings/nearest-name.ts';
 import { bytes, change, cost, count, duration, percent, percentWithInterval, table } from '../../src-main/cli/table.ts';
 
 test('columns are as wide as their widest cell, and no line ends in spaces', () => {

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { dropped } from '../../src-main/app/calls.ts';
 import { makeHandles } from '../../src-main/app/handles.ts';
 import { runConfigSchema } from '../../src-main/contract/run-config.ts';
-import { draftOf, draftOnto } from '../../src-renderer/runs/draft.ts';
+import { draftOf, draftOnto, fieldOf } from '../../src-renderer/runs/draft.ts';
 import { runLog } from '../../src-renderer/runs/run-log.ts';
 import type { RunView } from '../../src-renderer/runs/run-view.ts';
 import { viewOfDrop } from '../../src-renderer/ui/drop-view.ts';
@@ -24,11 +24,32 @@ test('a model or tasks chosen elsewhere go on top of what was typed, the setting
   assert.deepEqual(draftOnto(null, null), draftOf(null));
 });
 
-test('a folder is looked at as a model, JSON as a task, anything else is refused', () => {
+test('settings of a file keep the model and the tasks that were there where it names none, and say which have no field', () => {
+  const {
+    model: _,
+    tasks: __,
+    ...rest
+  } = runConfigSchema.parse({ model: 'starter:under-user', tasks: ['arithmetic'], steps: 9 });
+  const onto = draftOnto({ ...typed, model: 'imported:x' }, rest);
+  assert.deepEqual([onto.model, onto.tasks, onto.numbers.steps], ['imported:x', ['multi-hop'], '9']);
+  assert.equal(onto.numbers.everySteps, '10', 'as the command line has it, not as the starter agent');
+  const names = [
+    'steps',
+    'prices.*',
+    'train.learningRate',
+    'limits.calls',
+    'train.clipHigh',
+    'paretopo.gamma',
+    'x.steps',
+  ];
+  assert.deepEqual(names.map(fieldOf), [true, true, true, true, false, false, false]);
+});
+
+test('a folder is looked at as a model, JSONL as a task, YAML as settings, JSON as either, anything else is refused', () => {
   const view = (name: string, isFolder = false) => viewOfDrop({ name, isFolder });
   assert.deepEqual(
-    [view('m', true), view('a.JSONL'), view('hotpot.json'), view('x.txt'), view('jsonl')],
-    ['models', 'tasks', 'tasks', null, null],
+    [view('m', true), view('a.JSONL'), view('hotpot.json'), view('run.YML'), view('x.txt'), view('jsonl')],
+    ['models', 'tasks', 'json', 'settings', null, null],
   );
 });
 

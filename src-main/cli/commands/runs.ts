@@ -8,7 +8,13 @@ import { act, examples, wholeNumber } from '../command-line.ts';
 import { frontierPlot } from '../frontier-plot.ts';
 import { frontierSvg } from '../frontier-svg.ts';
 import { chartOf, runText, tryNext } from '../run-output.ts';
-import { checkRunSettings, type RawSettings, readSettingsFile, settingsTemplate, withSetting } from '../settings.ts';
+import {
+  checkRunSettings,
+  type RawSettings,
+  readSettingsFile,
+  settingsTemplate,
+  withSetting,
+} from '../../settings/run-settings.ts';
 import { change, cost, duration, percent, percentWithInterval, table } from '../table.ts';
 import { writeText } from '../write-text.ts';
 

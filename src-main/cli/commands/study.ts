@@ -9,7 +9,7 @@ import { matchShards, readShards } from '../../study/shards.ts';
 import { checkStudy, studyRuns } from '../../study/study-runs.ts';
 import { type StudySummary, summarize } from '../../study/summarize.ts';
 import { act, examples, wholeNumber } from '../command-line.ts';
-import { readSettingsFile } from '../settings.ts';
+import { readSettingsFile } from '../../settings/run-settings.ts';
 import { percent, table } from '../table.ts';
 import { runStudy } from '../study-runner.ts';
 import { writeText } from '../write-text.ts';

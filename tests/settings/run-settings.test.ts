@@ -10,7 +10,7 @@ import {
   readSettingsFile,
   settingsTemplate,
   withSetting,
-} from '../../src-main/cli/settings.ts';
+} from '../../src-main/settings/run-settings.ts';
 import { ParetuneError } from '../../src-main/contract/errors.ts';
 import { runConfigSchema } from '../../src-main/contract/run-config.ts';
 

@@ -3,45 +3,22 @@
  * of range is one `config` error that names the key, the value found and the values allowed; nothing is ignored and
  * nothing is corrected silently. Paths in a file are relative to the file, paths in flags to the current folder.
  */
-import { readFileSync, statSync } from 'node:fs';
 import { dirname, extname, resolve } from 'node:path';
-import { parse, parseDocument } from 'yaml';
+import { parse } from 'yaml';
 import type { z } from 'zod';
 import { ParetuneError } from '../contract/errors.ts';
 import { type RunConfig, runConfigSchema } from '../contract/run-config.ts';
 import { nearestName } from './nearest-name.ts';
 import { allowedValues, type Setting, settingAt, settingPaths, settingTree } from './setting-tree.ts';
+import { parseSettings, settingsText } from './settings-file.ts';
 
 /** Settings as a user wrote them: nothing filled in, nothing checked. */
 export type RawSettings = { [key: string]: unknown };
 
-const maxFileBytes = 1_000_000;
-
 /** Reads `--config FILE`. The file holds one table; YAML and JSON alike (JSON is YAML). */
 export function readSettingsFile(file: string): RawSettings {
   const path = resolve(file);
-  let text: string;
-  try {
-    if (statSync(path).size > maxFileBytes) {
-      throw new ParetuneError('bad-file', `${path} is larger than ${maxFileBytes} bytes, which no settings file is`);
-    }
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof ParetuneError) throw cause;
-    throw new ParetuneError('not-found', `the settings file ${path} cannot be read: ${(cause as Error).message}`, {
-      hint: 'paretune tune --list-settings > settings.yaml writes one to start from',
-      cause,
-    });
-  }
-  const document = parseDocument(text, { schema: 'core', uniqueKeys: true });
-  const [error] = document.errors;
-  if (error) throw new ParetuneError('bad-file', `${path} is not valid YAML: ${error.message}`);
-  let value: unknown;
-  try {
-    value = document.toJS({ maxAliasCount: 100 });
-  } catch (cause) {
-    throw new ParetuneError('bad-file', `${path} cannot be used: ${(cause as Error).message}`, { cause });
-  }
+  const { value } = parseSettings(settingsText(path), path);
   if (value === null || value === undefined) return {};
   if (!isTable(value)) {
     throw new ParetuneError('config', `${path} holds ${shown(value)}; allowed: a table of settings`);
@@ -74,11 +51,23 @@ export function checkRunSettings(settings: RawSettings): RunConfig {
 
 /** Any settings against any schema, all complaints in one error. */
 export function checkSettings<Schema extends z.ZodType>(schema: Schema, settings: unknown): z.output<Schema> {
+  const result = reviewSettings(schema, settings);
+  if ('checked' in result) return result.checked;
+  throw new ParetuneError('config', result.complaints.map(({ message }) => message).join('\n'), { hint: listHint });
+}
+
+/** What is wrong with one setting: its path of keys and indices, and a sentence that names it and what is allowed. */
+export type Complaint = { path: PropertyKey[]; message: string };
+
+/** Settings with all defaults filled in, or every complaint. */
+export function reviewSettings<Schema extends z.ZodType>(
+  schema: Schema,
+  settings: unknown,
+): { checked: z.output<Schema> } | { complaints: Complaint[] } {
   const result = schema.safeParse(settings, { reportInput: true });
-  if (result.success) return result.data;
+  if (result.success) return { checked: result.data };
   const tree = settingTree(schema);
-  const complaints = result.error.issues.flatMap((issue) => describeIssue(tree, issue));
-  throw new ParetuneError('config', complaints.join('\n'), { hint: listHint });
+  return { complaints: result.error.issues.flatMap((issue) => describeIssue(tree, issue)) };
 }
 
 /** All settings with what they allow and their defaults, as a YAML file to start from. */
@@ -102,22 +91,28 @@ export function settingsTemplate(): string {
   return lines.join('\n');
 }
 
-const runSettings = settingTree(runConfigSchema);
+/** Every setting of a run. */
+export const runSettings = settingTree(runConfigSchema);
 /** Part of a run's record that no user writes: it is filled in when the run is made. */
 const filledIn = /^toolDefinitions\b/;
 const listHint = 'paretune tune --list-settings shows every setting with its default';
 
-function describeIssue(tree: Setting, issue: z.core.$ZodIssue): string[] {
+function describeIssue(tree: Setting, issue: z.core.$ZodIssue): Complaint[] {
   const path = issue.path.join('.');
+  const told = (message: string): Complaint[] => [{ path: issue.path, message }];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => unknownSetting(path === '' ? key : `${path}.${key}`, tree).message);
+    return issue.keys.map((key) => ({
+      path: [...issue.path, key],
+      message: unknownSetting(path === '' ? key : `${path}.${key}`, tree).message,
+    }));
   }
   const setting = settingAt(tree, issue.path);
-  if (issue.input === undefined)
-    return [`${path} is missing; allowed: ${setting ? allowedValues(setting) : issue.message}`];
+  if (issue.input === undefined) {
+    return told(`${path} is missing; allowed: ${setting ? allowedValues(setting) : issue.message}`);
+  }
   // `custom` issues are the schema's own sentences: they say more than the type does
   const allowed = setting && issue.code !== 'custom' ? allowedValues(setting) : issue.message;
-  return [`${path || 'settings'}: found ${shown(issue.input)}; allowed: ${allowed}`];
+  return told(`${path || 'settings'}: found ${shown(issue.input)}; allowed: ${allowed}`);
 }
 
 function unknownSetting(path: string, tree: Setting = runSettings): ParetuneError {
@@ -151,8 +146,8 @@ function readValue(setting: Setting, text: string): unknown {
   }
 }
 
-/** Model folders and task files become absolute: a stored run can be resumed from anywhere. */
-function resolvePaths(settings: RawSettings, base: string): RawSettings {
+/** A copy in which model folders and task files are absolute, relative ones from `base`: a stored run can be resumed from anywhere. */
+export function resolvePaths(settings: RawSettings, base: string): RawSettings {
   const result = { ...settings };
   if (typeof result.model === 'string' && !/^(starter|imported):/.test(result.model)) {
     result.model = resolve(base, result.model);
@@ -174,12 +169,13 @@ function isFile(task: string): boolean {
   return /[\\/]/.test(task) || extname(task) !== '';
 }
 
-function isTable(value: unknown): value is RawSettings {
+export function isTable(value: unknown): value is RawSettings {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A value as the user wrote it, cut to a line. */
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+export function shown(value: unknown): string {
+  // JSON has no NaN and no infinity
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
