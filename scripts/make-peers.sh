@@ -25,6 +25,10 @@ packages=(
   onnxruntime-genai==0.18.0
   numpy==2.4.6
   gguf==0.19.0
+  moocore==0.3.2
+  pymoo==0.6.2
+  scipy==1.17.1
+  statsmodels==0.15.0
 )
 # compiled on the spot: needs a C++ compiler and cmake; without them llama.cpp's cells stay empty
 compiled=llama-cpp-python==0.3.36

@@ -4,12 +4,18 @@
  * environment named by PARETUNE_PEERS (scripts/make-peers.sh makes it); without it their cells stay empty.
  *
  *   npm run bench -- [--json] [--rounds 3] [--threads 2] [--shape small,starter,135M] [--only REGEX]
+ *   npm run bench -- pareto        the Pareto mathematics beside moocore and pymoo: pareto.ts
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+
+if (process.argv[2] === 'pareto') {
+  await import('./pareto.ts');
+  process.exit();
+}
 
 const { values: options } = parseArgs({
   options: {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { randomStream } from '../../src-main/engine/base/random.ts';
 import { covers, dominates } from '../../src-main/engine/pareto/dominance.ts';
 import { nonDominatedSort } from '../../src-main/engine/pareto/non-dominated-sort.ts';
 import { pointSets } from './points.ts';
@@ -54,6 +55,16 @@ test('thousands of points are ranked in well under a second, also when they form
   nonDominatedSort(circle.map(([x, y]) => [x, y]));
   assert.equal(Math.max(...nonDominatedSort(circle)), 1);
   assert.ok(performance.now() - start < 2000);
+});
+
+test('ranks are right where the points are more than a block of bits holds, ties and duplicates among them', () => {
+  const random = randomStream(3, 'blocks');
+  const points = Array.from({ length: 6000 }, () => Array.from({ length: 4 }, () => Math.floor(random.next() * 40)));
+  const ranks = nonDominatedSort(points);
+  for (let i = 0; i < points.length; i += 29) {
+    const above = ranks.filter((_, j) => dominates(points[j], points[i]));
+    assert.equal(ranks[i], 1 + Math.max(0, ...above));
+  }
 });
 
 test('no points have no ranks, and a NaN is refused', () => {

@@ -12,7 +12,7 @@ export function insertBy<Item>(
   vectorOf: (item: Item) => readonly number[],
 ): readonly Item[] {
   const vector = vectorOf(item);
-  assert(!vector.some(Number.isNaN), `cannot archive the point [${vector.join(', ')}]`);
+  if (vector.some(Number.isNaN)) assert(false, `cannot archive the point [${vector.join(', ')}]`);
   if (archive.some((member) => covers(vectorOf(member), vector))) return archive;
   return [...archive.filter((member) => !covers(vector, vectorOf(member))), item];
 }
