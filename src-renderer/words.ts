@@ -341,7 +341,7 @@ export const words = {
     same: 'The settings are equal.',
     need: 'Choose at least two runs.',
     otherAxes: 'These runs have other tasks, prices or cost limits: their costs are not the same quantity.',
-    columns: { run: 'run', step: 'step', success: 'success', cost: 'cost', hypervolume: 'hypervolume', steps: 'steps', seconds: 's/step', length: 'tokens' },
+    columns: { run: 'run', step: 'step', success: 'success', cost: 'cost', hypervolume: 'hypervolume', steps: 'steps', seconds: 's/step', length: 'tokens', low: 'low', high: 'high', successInterval: 'success, 95 %', costInterval: 'cost, 95 %' },
     empty: 'No run to compare yet.',
   },
   device: {

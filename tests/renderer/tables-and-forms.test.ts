@@ -1,5 +1,7 @@
 /** Scales, pages, undo, drafts, CSV, differences, tokens: the logic under the window's tables and forms. */
 import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { configDifference } from '../../src-renderer/compare/config-difference.ts';
@@ -17,6 +19,8 @@ import {
   ticks,
 } from '../../src-renderer/ui/scales.ts';
 import { edited, historyOf, redone, undone } from '../../src-renderer/ui/undo.ts';
+
+const root = resolve(import.meta.dirname, '../..');
 
 test('ticks are round, lie within the ends and are about as many as asked for', () => {
   assert.deepEqual(ticks(0, 1, 5), [0, 0.2, 0.4, 0.6, 0.8, 1]);
@@ -138,6 +142,22 @@ test('only settings that differ are listed', () => {
     { setting: 'seed', values: ['0', '1'] },
     { setting: 'tasks', values: ['a', 'a, b'] },
   ]);
+});
+
+test('a price that nobody set is told as what it is', () => {
+  const [first, second] = [{ prices: { python: 3, search: 1 } }, { prices: { 'mcp:units/convert': 2 } }];
+  assert.deepEqual(configDifference([first, second]), [
+    { setting: 'prices.python', values: ['3', '1'] },
+    { setting: 'prices.mcp:units/convert', values: ['–', '2'] },
+  ]);
+});
+
+test('every table of the window can be saved as CSV', () => {
+  for (const file of globSync('src-renderer/**/*.svelte', { cwd: root, exclude: ['**/chart-frame.svelte'] })) {
+    const text = readFileSync(join(root, file), 'utf8');
+    const savable = text.match(/<DataTable [^>]*>\s*<table/g)?.length ?? 0;
+    assert.equal(text.match(/<table/g)?.length ?? 0, savable, file);
+  }
 });
 
 test('log-probabilities go to the tokens of model segments, in order', () => {
