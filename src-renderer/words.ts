@@ -209,6 +209,17 @@ export const words = {
     csv: 'Save CSV',
     csvColumns: ['key', 'step', 'problem', 'sample', 'prompt', 'answer', 'success', 'calls', 'price', 'rewards', 'rank', 'advantage', 'ended by'],
   },
+  groups: {
+    title: 'Problems',
+    by: 'List',
+    trajectories: 'one row a trajectory',
+    problems: 'one row a problem',
+    columns: { problem: 'problem', step: 'step', right: 'right', spread: 'group', calls: 'calls', cost: 'price', range: 'cheapest–dearest' },
+    spread: { mixed: 'mixed', right: 'all right', wrong: 'all wrong', ungraded: 'ungraded' },
+    only: (prompt: string) => `Only of: ${prompt}`,
+    clear: 'All problems',
+    more: 'Show more',
+  },
   sheet: {
     title: 'Trajectory',
     problem: 'Problem',

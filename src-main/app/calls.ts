@@ -139,6 +139,7 @@ export function callHandlers(context: CallContext): CallHandlers {
     checkpoints: (payload) => read('checkpoints', 'window-rows', { ...payload, kind: 'checkpoints' }),
     notices: (payload) => read('notices', 'window-rows', { ...payload, kind: 'notices' }),
     trajectories: (payload) => read('trajectories', 'window-trajectories', payload),
+    groups: (payload) => read('groups', 'window-groups', payload),
     trajectory: (payload) => read('trajectory', 'window-trajectory', payload),
     rescore: (payload) => work('rescore', 'rescore', payload, reading),
     async annotate(payload) {

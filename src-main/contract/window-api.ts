@@ -92,6 +92,13 @@ export const calls = {
     limit: z.int().min(1).max(500).default(100),
     order: z.enum(['newest', 'oldest']).default('newest'),
   }),
+  /** one row a problem and step, newest first; `step` restricts */
+  groups: z.strictObject({
+    run,
+    step: key.optional(),
+    after: key.optional(),
+    limit: z.int().min(1).max(500).default(100),
+  }),
   trajectory: z.strictObject({ key }),
   rescore: z.strictObject({ run, prices, windows: z.int().min(1).max(1000).default(20) }),
   checkpoints: z.strictObject({ run }),
@@ -210,6 +217,7 @@ type Results = {
   evaluations: { rows: r.EvaluationRow[] };
   steps: { rows: r.StepRow[] };
   trajectories: r.TrajectoryPage;
+  groups: r.GroupPage;
   trajectory: r.TrajectoryDetail;
   rescore: r.Rescored;
   checkpoints: { rows: r.CheckpointRow[] };

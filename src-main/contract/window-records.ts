@@ -132,6 +132,23 @@ export type TrajectoryRow = {
 /** `next` is what to pass as `after` for the following page; null on the last. */
 export type TrajectoryPage = { rows: TrajectoryRow[]; next: number | null };
 
+/** A group: one problem of one step and what its `size` trajectories came to; `calls` and `cost` are means. */
+export type GroupRow = {
+  key: number;
+  step: number;
+  problemId: string;
+  task: string;
+  prompt: string;
+  size: number;
+  right: number;
+  ungraded: number;
+  calls: number;
+  cost: number;
+  cheapest: number;
+  dearest: number;
+};
+export type GroupPage = { rows: GroupRow[]; next: number | null };
+
 /** One of the same problem and step, as the plot of the group shows it. `key` opens it. */
 export type GroupMember = Pick<
   TrajectoryRow,

@@ -27,6 +27,7 @@ export const commands = {
   'window-run': () => import('./commands/window-run.ts'),
   'window-statistics': () => import('./commands/window-statistics.ts'),
   'window-rows': () => import('./commands/window-rows.ts'),
+  'window-groups': () => import('./commands/window-groups.ts'),
   'window-trajectories': () => import('./commands/window-trajectories.ts'),
   'window-trajectory': () => import('./commands/window-trajectory.ts'),
   'window-annotate': () => import('./commands/window-annotate.ts'),

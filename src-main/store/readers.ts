@@ -1,5 +1,6 @@
 /** All that can be asked of an open database, as one object: the same for the writer, a reader and the reader worker. */
 import { type Connection, explainFailures } from './database.ts';
+import { groups } from './page-groups.ts';
 import { trajectories } from './page-trajectories.ts';
 import { outcomes, stepNumbers } from './read-outcomes.ts';
 import { events, statistics } from './read-events.ts';
@@ -32,6 +33,7 @@ const queries = {
   events,
   statistics,
   readStep,
+  groups,
   trajectories,
   trajectory,
 };

@@ -81,6 +81,21 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     await page.locator('[role=listbox] [role=option]').first().waitFor();
   });
 
+  test('a problem of the step leads to its trajectories, by keyboard', async () => {
+    await page.getByLabel('List', { exact: true }).selectOption({ label: 'one row a problem' });
+    const row = page.getByRole('region', { name: 'Problems' }).locator('tbody tr').first();
+    await row.waitFor();
+    const [, size] = (await row.locator('td').nth(2).innerText()).split('/');
+    await look('problems');
+    await row.focus();
+    await page.keyboard.press('Enter');
+    await page.getByText(/^Only of: /).waitFor();
+    const trajectories = page.locator('[role=listbox] [role=option]');
+    await until(async () => (await trajectories.count()) === Number(size), 'the trajectories of one problem', 20);
+    await page.getByRole('button', { name: 'All problems' }).click();
+    await until(async () => (await trajectories.count()) > Number(size), 'all of the step again', 20);
+  });
+
   test('another price moves the logged points at once', async () => {
     await page.getByLabel('Price of one call of python').fill('3');
     await page.locator('svg .ghost').first().waitFor({ timeout: 120_000 });
@@ -126,9 +141,21 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
 
   test('before and after answer the same message', async () => {
     await page.getByRole('button', { name: 'Chat', exact: true }).click();
+    // what is shown of a tool call before its answer is complete
+    await page.evaluate(`(() => {
+      window.live = new Set();
+      new MutationObserver(() => document.querySelectorAll('dialog .live .tag').forEach((tag) => window.live.add(tag.textContent)))
+        .observe(document.querySelector('dialog'), { childList: true, subtree: true, characterData: true });
+    })()`);
+    await page.getByLabel('Message').fill('7+8');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Stop answering' }).click();
+    await page.getByText('Stopped. This message was not answered', { exact: false }).waitFor();
     await page.getByLabel('Message').fill('7+8');
     await page.keyboard.press('Enter');
     await until(async () => (await page.getByText(/cost [\d.]+, \d+ tokens/).count()) === 2, 'both answers', 60);
+    const live = await page.evaluate<string[]>('[...window.live]');
+    assert.ok(live.includes('python running'), live.join());
     await look('chat');
     await page.keyboard.press('Escape');
   });

@@ -44,6 +44,7 @@ const promised: [
   Promised<'window-run', 'run'>,
   Promised<'window-statistics', 'statistics'>,
   Promised<'window-trajectories', 'trajectories'>,
+  Promised<'window-groups', 'groups'>,
   Promised<'window-trajectory', 'trajectory'>,
   Promised<'rescore', 'rescore'>,
   Promised<'eval', 'eval'>,
@@ -59,7 +60,28 @@ const promised: [
   Promised<'window-preview', 'previewTask'>,
   Promised<'window-estimate', 'estimate'>,
   Promised<'window-ready', 'ready'>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true];
+] = [
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+];
 
 before(() => {
   assert.ok(promised.every(Boolean));
@@ -115,6 +137,37 @@ test('a trajectory comes with the text of each token and with its own group only
   );
   assert.ok(detail.group.some(({ key }) => key === rows[0].key));
   assert.deepEqual(detail.group.find(({ key }) => key === rows[0].key)?.rewards, detail.trajectory.rewards);
+});
+
+test('groups are one row a problem and step, with what their trajectories came to', async () => {
+  const { rows, next } = await ask('window-groups', { run: 'r', step: 2 });
+  assert.deepEqual([rows.length, next], [2, null]);
+  for (const row of rows) {
+    const { rows: members } = await ask('window-trajectories', {
+      run: 'r',
+      filter: { step: row.step, problemId: row.problemId },
+    });
+    const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    assert.equal(row.size, members.length);
+    assert.equal(row.right, members.filter(({ success }) => success).length);
+    assert.equal(row.ungraded, members.filter(({ success }) => success === null).length);
+    assert.ok(Math.abs(row.cost - mean(members.map(({ cost }) => cost))) < 1e-9);
+    assert.ok(Math.abs(row.calls - mean(members.map(({ calls }) => calls))) < 1e-9);
+    assert.equal(row.prompt, members[0].prompt);
+  }
+  // page by page over all steps, each group once
+  const keys: number[] = [];
+  for (let after: number | undefined; ; ) {
+    const page = await ask('window-groups', { run: 'r', limit: 4, after });
+    keys.push(...page.rows.map(({ key }) => key));
+    if (page.next === null) break;
+    after = page.next;
+  }
+  assert.equal(new Set(keys).size, 6);
+  assert.deepEqual(
+    keys,
+    [...keys].sort((a, b) => b - a),
+  );
 });
 
 test('token texts add up to the whole text, a character of several tokens too', () => {

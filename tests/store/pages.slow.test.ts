@@ -58,6 +58,17 @@ const filters: Record<string, TrajectoryFilter> = {
   'superseded ones too': { superseded: true, success: true, maxCalls: 0 },
 };
 
+for (const [name, page] of Object.entries({ 'all steps': {}, 'one step': { step: 50 } })) {
+  test(`a page of 50 out of 12,500 groups takes less than 50 ms: ${name}`, (context) => {
+    const first = store.groups('big', page);
+    assert.equal(first.rows.length, 50);
+    const ms = milliseconds(() => store.groups('big', page));
+    const middle = milliseconds(() => store.groups('big', { ...page, after: first.rows[25].key - 5000 }));
+    context.diagnostic(`${ms.toFixed(1)} ms, from the middle ${middle.toFixed(1)} ms`);
+    assert.ok(Math.max(ms, middle) < 50, `${ms} and ${middle} ms`);
+  });
+}
+
 for (const [name, filter] of Object.entries(filters)) {
   test(`a page of 50 out of 100,000 trajectories takes less than 50 ms: ${name}`, (context) => {
     assert.equal(store.statistics('big').trajectories, 100_000);
