@@ -55,7 +55,7 @@ describe('runs on WebGPU', { skip: noDevice }, () => {
 
 test('numbers that do not agree are refused with what was compared', () => {
   const checks = [{ name: 'loss', difference: 0.5, tolerance: 1e-5, measure: 'share of the loss' }];
-  assert.throws(() => requireAgreement({ provider: 'webgpu', ok: false, checks }), {
+  assert.throws(() => requireAgreement({ provider: 'webgpu', ok: false, checks, fallbacks: [] }), {
     code: 'unsupported',
     message: /webgpu does not agree with the CPU on this model: loss 0\.50/,
   });

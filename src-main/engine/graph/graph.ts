@@ -112,6 +112,16 @@ export class Graph {
     return outputs;
   }
 
+  /** The same results made by some of its nodes, with `given` as inputs more. The values are this graph's own. */
+  part(nodes: readonly Node[], given: readonly Value[]): Graph {
+    const part = new Graph(this.name);
+    part.nodes.push(...nodes);
+    part.inputs.push(...this.inputs, ...given);
+    part.outputs.push(...this.outputs);
+    part.initializers.push(...this.initializers);
+    return part;
+  }
+
   /** The runtime length of a dimension, int64 [1]. */
   dimension(dim: Dim): Value {
     if (typeof dim === 'number') return this.constant('int64', [dim]);

@@ -7,7 +7,7 @@ import type { ProviderName } from '../../contract/providers.ts';
 import { causalMask } from '../model/causal-mask.ts';
 import { buildDecodeGraph, cacheKey, cacheValue, newKey, newValue } from '../model/decode-graph.ts';
 import { decoderOptions, type Policy, policyFeeds } from '../runtime/policy.ts';
-import { createSession, type Session, type Tensor } from '../runtime/session.ts';
+import { createSession, type OnFallback, type Session, type Tensor } from '../runtime/session.ts';
 import { KvCache } from './kv-cache.ts';
 
 export type Sampling = 'sampled' | 'greedy';
@@ -20,6 +20,8 @@ export type DecodeSettings = {
   frozen?: boolean;
   /** who computes; the CPU unless told otherwise */
   provider?: ProviderName;
+  /** told of nodes that a GPU leaves to the CPU; without it such a graph is refused */
+  onFallback?: OnFallback;
 };
 
 /** What each row is fed, and how many draws are wanted from its last token's distribution. */
@@ -90,12 +92,12 @@ export class DecodeEngine {
   #session(sampling: Sampling): Promise<Session> {
     const known = this.#sessions.get(sampling);
     if (known) return known;
-    const { frozen = false, maxTokens, threads, provider } = this.settings;
+    const { frozen = false, maxTokens, threads, provider, onFallback } = this.settings;
     const graph = buildDecodeGraph(`decode-${sampling}`, {
       ...decoderOptions(this.policy, maxTokens, frozen, provider),
       sampling,
     });
-    const session = createSession(graph, { threads, provider });
+    const session = createSession(graph, { threads, provider, onFallback });
     this.#sessions.set(sampling, session);
     return session;
   }

@@ -7,6 +7,8 @@
  */
 import { ParetuneError } from '../../contract/errors.ts';
 import type { ProviderName } from '../../contract/providers.ts';
+import { describeFallbacks } from '../runtime/capabilities.ts';
+import type { OnFallback } from '../runtime/session.ts';
 import { randomStream } from '../base/random.ts';
 import { DecodeEngine } from '../rollout/decode-engine.ts';
 import { makeParameters } from '../runtime/parameters.ts';
@@ -18,7 +20,13 @@ import { Trainer, type TrainerSettings } from '../train/trainer.ts';
 /** One comparison with the CPU: `difference` in the unit that `measure` names, passed when at most `tolerance`. */
 export type NumericsCheck = { name: string; difference: number; tolerance: number; measure: string };
 
-export type NumericsReport = { provider: ProviderName; ok: boolean; checks: NumericsCheck[] };
+export type NumericsReport = {
+  provider: ProviderName;
+  ok: boolean;
+  checks: NumericsCheck[];
+  /** one line a graph of which the provider leaves nodes to the CPU */
+  fallbacks: string[];
+};
 
 /** Allowed differences of float32 kernels: another order of additions, nothing more. */
 const tolerances = { logprobs: 2e-4, loss: 1e-5, gradient: 1e-3, step: 1e-2, greedy: 0 } as const;
@@ -33,7 +41,10 @@ const RATE = 1e-3;
 /** Compares a provider with the CPU on a policy, which is left as it was. */
 export async function numericsReport(policy: Policy, provider: ProviderName, threads: number): Promise<NumericsReport> {
   const expected = await numbersOf(policy, 'cpu', threads);
-  const found = await numbersOf(policy, provider, threads);
+  const fallbacks: string[] = [];
+  const found = await numbersOf(policy, provider, threads, (graph, nodes) =>
+    fallbacks.push(describeFallbacks(provider, graph, nodes)),
+  );
   const checks: NumericsCheck[] = [
     {
       name: 'log-probabilities',
@@ -67,16 +78,19 @@ export async function numericsReport(policy: Policy, provider: ProviderName, thr
       measure: `tokens of ${expected.tokens.length}`,
     },
   ];
-  return { provider, ok: checks.every(({ difference, tolerance }) => difference <= tolerance), checks };
+  return { provider, ok: checks.every(({ difference, tolerance }) => difference <= tolerance), checks, fallbacks };
 }
 
 /** One line on a report, as notices and the doctor show it. */
-export function describeReport({ provider, ok, checks }: NumericsReport): string {
+export function describeReport({ provider, ok, checks, fallbacks }: NumericsReport): string {
   const parts = checks.map(({ name, difference, tolerance, measure }) => {
     const shown = difference === 0 ? '0' : difference.toPrecision(2);
     return `${name} ${shown} (${measure}; allowed ${tolerance})`;
   });
-  return `${provider} ${ok ? 'agrees' : 'does not agree'} with the CPU on this model: ${parts.join(', ')}.`;
+  return [
+    `${provider} ${ok ? 'agrees' : 'does not agree'} with the CPU on this model: ${parts.join(', ')}.`,
+    ...fallbacks,
+  ].join(' ');
 }
 
 /** Throws `unsupported` where the provider's numbers are not the CPU's. */
@@ -89,16 +103,21 @@ export function requireAgreement(report: NumericsReport): void {
 
 type Numbers = { logprobs: number[]; loss: number; gradient: Float32Array; change: Float32Array; tokens: number[] };
 
-async function numbersOf(policy: Policy, provider: ProviderName, threads: number): Promise<Numbers> {
+async function numbersOf(
+  policy: Policy,
+  provider: ProviderName,
+  threads: number,
+  onFallback?: OnFallback,
+): Promise<Numbers> {
   const trained = withOwnTrainable(policy);
   const maxTokens = Math.min(PROMPT + CONTINUED, policy.config.maxPositions);
   const settings: TrainerSettings = {
     ...{ objective: 'supervised', aggregation: 'batch-token', maxGradNorm: 1, microBatchTokens: 4096 },
-    ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxTokens, threads, provider },
+    ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxTokens, threads, provider, onFallback },
   };
   const rows = probeRows(policy.config.vocabSize, Math.min(PROMPT, maxTokens - 1));
   const trainer = new Trainer(trained, settings);
-  const engine = new DecodeEngine(policy, { threads, maxTokens, provider });
+  const engine = new DecodeEngine(policy, { threads, maxTokens, provider, onFallback });
   try {
     const { gradient, metrics } = await trainer.gradient(rows);
     const copy = Float32Array.from(gradient);

@@ -9,12 +9,17 @@ import { elementCount } from '../runtime/parameters.ts';
 import { type Policy, trainable } from '../runtime/policy.ts';
 import { loadCheckpoint } from '../train/checkpoint.ts';
 import type { TrainRow } from '../train/pack-batch.ts';
-import { Trainer, type UpdateMetrics } from '../train/trainer.ts';
+import { Trainer, type TrainerSettings, type UpdateMetrics } from '../train/trainer.ts';
 import { fillTrainable, tensorFiles } from './load-policy.ts';
 import type { RunState } from './run-state.ts';
 
 /** The trainer that a configuration asks for. */
-export function newTrainer({ train, limits, provider }: RunConfig, policy: Policy, threads: number): Trainer {
+export function newTrainer(
+  { train, limits, provider }: RunConfig,
+  policy: Policy,
+  threads: number,
+  onFallback?: TrainerSettings['onFallback'],
+): Trainer {
   return new Trainer(policy, {
     ...train,
     objective: {
@@ -29,6 +34,7 @@ export function newTrainer({ train, limits, provider }: RunConfig, policy: Polic
     maxTokens: Math.min(limits.tokens, policy.config.maxPositions),
     threads,
     provider: providerOf(provider),
+    onFallback,
   });
 }
 

@@ -21,8 +21,9 @@ import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts
 import { DecodeEngine } from '../rollout/decode-engine.ts';
 import { copyPolicy, type Policy, trainable } from '../runtime/policy.ts';
 import { makeParameters, tensorMap } from '../runtime/parameters.ts';
+import { describeFallbacks } from '../runtime/capabilities.ts';
 import { requireDevice } from '../runtime/providers.ts';
-import { runtimeVersion } from '../runtime/session.ts';
+import { type OnFallback, runtimeVersion } from '../runtime/session.ts';
 import { scheduledRate } from '../train/adamw.ts';
 import { listCheckpoints, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
 import type { Trainer } from '../train/trainer.ts';
@@ -70,6 +71,8 @@ type Run = {
   selection: Problem[];
   report: Problem[];
   state: RunState;
+  /** what GPU sessions left to the CPU and nobody was told yet */
+  fallbacks: string[];
 };
 
 export async function* trainingRun(
@@ -181,6 +184,7 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
   };
   const { step } = run.state;
   yield { kind: 'step', runId, step, groups, metrics };
+  yield* tellFallbacks(run);
   for (const notice of health.notices) {
     yield { kind: 'notice', runId, step, level: 'warning', ...notice };
   }
@@ -278,9 +282,16 @@ async function* proveProvider({ config, deps, policy, state }: Run): AsyncGenera
   if (provider === 'cpu') return;
   const report = await numericsReport(policy, provider, deps.machine.threads);
   const level = report.ok ? 'info' : 'warning';
-  const message = describeReport(report);
+  const message = describeReport({ ...report, fallbacks: [] });
   yield { kind: 'notice', runId: deps.runId, step: state.step, level, code: 'numerics', message };
   requireAgreement(report);
+}
+
+/** A GPU that leaves nodes to the CPU is slow: said once for each graph, with the nodes' names. */
+function* tellFallbacks({ fallbacks, deps, state }: Run): Generator<RunEvent> {
+  for (const message of fallbacks.splice(0)) {
+    yield { kind: 'notice', runId: deps.runId, step: state.step, level: 'warning', code: 'cpu-fallback', message };
+  }
 }
 
 /** Measures the policy on the selection split (the frontier's points) and, if asked for, greedily. */
@@ -395,7 +406,10 @@ function openRun(config: RunConfig, deps: RunDependencies): Run {
   const lora = config.train.parameters === 'lora' ? config.train.lora : null;
   const policy = agent.newPolicy(lora, config.seed);
   const maxTokens = Math.min(config.limits.tokens, agent.config.maxPositions);
-  const trainer = newTrainer(config, policy, machine.threads);
+  const fallbacks: string[] = [];
+  const provider = providerOf(config.provider);
+  const onFallback: OnFallback = (graph, nodes) => fallbacks.push(describeFallbacks(provider, graph, nodes));
+  const trainer = newTrainer(config, policy, machine.threads, onFallback);
   // frozen weights are kept prepacked inside the decoding session while their second copy is small
   const frozen = lora !== null && policy.base.flat.byteLength < PREPACK_BYTES;
   const noFacts = { referencePrice: 1, referenceLength: 1, costLimit: 1 } as RunFacts;
@@ -409,13 +423,15 @@ function openRun(config: RunConfig, deps: RunDependencies): Run {
       threads: machine.threads,
       maxTokens,
       frozen,
-      provider: providerOf(config.provider),
+      provider,
+      onFallback,
     }),
     method,
     training: environment.problems('train', config.trainProblems, config.seed),
     selection: environment.problems('selection', config.selectionProblems, 0),
     report: environment.problems('report', config.reportProblems, 0),
     state: firstState(noFacts, config.prices, method.initialState()),
+    fallbacks,
   };
 }
 

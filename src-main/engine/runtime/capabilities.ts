@@ -27,6 +27,13 @@ export function fallbacksOf(graph: Graph, { forms }: Capabilities): Fallback[] {
     }));
 }
 
+/** One line on what a provider leaves to the CPU, for the user; at most five nodes by name. */
+export function describeFallbacks(provider: string, graph: string, nodes: readonly Fallback[]): string {
+  const named = nodes.slice(0, 5).map(({ name, form }) => `${name} (${form})`);
+  const more = nodes.length > named.length ? ` and ${nodes.length - named.length} more` : '';
+  return `${provider} leaves ${nodes.length} nodes of the graph ${graph} to the CPU, which slows it down: ${named.join(', ')}${more}.`;
+}
+
 /** A graph of this node alone; what was a constant of the first graph stays one. */
 export function oneNodeGraph(source: Graph, node: Node): Graph {
   const graph = new Graph(`${node.op} alone`);

@@ -11,7 +11,9 @@ import type { ProviderName } from '../../contract/providers.ts';
 import { assert } from '../base/assert.ts';
 import { checkGraph } from '../graph/check.ts';
 import type { DType, Graph } from '../graph/graph.ts';
+import { type HostIndices, hostIndices } from '../graph/host-indices.ts';
 import { onnxBytes } from '../graph/onnx-bytes.ts';
+import { type Fallback, fallbacksOf, formOf, oneNodeGraph } from './capabilities.ts';
 
 export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array;
 
@@ -27,11 +29,17 @@ export type SessionOptions = {
   weightsFolder?: string;
   /** who computes; the CPU unless told otherwise */
   provider?: ProviderName;
-  /** true refuses a graph of which any node would run on the CPU instead of the provider */
-  strict?: boolean;
+  /**
+   * On a GPU a graph of which any node would run on the CPU is refused, unless this is given: it is told the nodes, and
+   * the session is slow instead.
+   */
+  onFallback?: OnFallback;
   /** set to have the time of every node written to a file of this prefix when endProfiling is called */
   profilePrefix?: string;
 };
+
+/** Nodes of a graph that a GPU provider leaves to the CPU. */
+export type OnFallback = (graph: string, nodes: readonly Fallback[]) => void;
 
 /**
  * Rewrites of ONNX Runtime 1.30.0 that we switch off: what they make of Transpose, Mul and MatMul stops, or leaves its
@@ -43,10 +51,12 @@ export class Session {
   readonly #inner: ort.InferenceSession;
   readonly #inputs: Set<string>;
   readonly #name: string;
+  readonly #indices: HostIndices['compute'] | null;
 
-  constructor(inner: ort.InferenceSession, name: string) {
+  constructor(inner: ort.InferenceSession, name: string, indices: HostIndices['compute'] | null = null) {
     this.#inner = inner;
     this.#name = name;
+    this.#indices = indices;
     this.#inputs = new Set(inner.inputNames);
   }
 
@@ -57,8 +67,9 @@ export class Session {
   /** Runs the graph on a complete set of inputs; `fetch` limits what is computed and copied out. */
   async run(feeds: Record<string, Tensor>, fetch?: readonly string[]): Promise<Record<string, Tensor>> {
     const given: Record<string, ort.Tensor> = {};
+    const indices = this.#indices?.(feeds) ?? {};
     for (const name of this.#inputs) {
-      const tensor = feeds[name];
+      const tensor = feeds[name] ?? (indices[name] && { dtype: 'int64', ...indices[name] });
       assert(tensor, `input ${name} is missing: ONNX Runtime would stop, and ignores names it does not know`);
       given[name] = new ort.Tensor(tensor.dtype as 'float32', tensor.data as Float32Array, tensor.shape as number[]);
     }
@@ -102,19 +113,66 @@ export class Session {
   }
 }
 
-/** A session for a graph, which is checked first. A graph that ONNX Runtime refuses is an error of ours, shown in full. */
+/**
+ * A session for a graph, which is checked first. A graph that ONNX Runtime refuses is an error of ours, shown in full. For
+ * a GPU its whole-number part is computed here before each run.
+ */
 export async function createSession(graph: Graph, options: SessionOptions): Promise<Session> {
-  return openSession(onnxBytes(checkGraph(graph)), options, graph.name);
+  checkGraph(graph);
+  if ((options.provider ?? 'cpu') === 'cpu') return openSession(onnxBytes(graph), options, graph.name);
+  const onDevice = hostIndices(graph);
+  const bytes = onnxBytes(onDevice.graph);
+  const { onFallback, ...strict } = options;
+  let inner: ort.InferenceSession;
+  try {
+    inner = await openInner(bytes, strict, graph.name);
+  } catch (error) {
+    if (onFallback === undefined || !fallsBack(error)) throw error;
+    onFallback(graph.name, await nodesOnCpu(onDevice.graph, strict));
+    inner = await openInner(bytes, options, graph.name);
+  }
+  return new Session(inner, graph.name, onDevice.compute);
+}
+
+/** Whether a session was refused only because the CPU would have had to help. */
+export function fallsBack(error: unknown): boolean {
+  return /fallback to CPU EP|Could not find an implementation/.test((error as Error).message);
+}
+
+/** Each form of node tried alone on the provider. */
+async function nodesOnCpu(graph: Graph, options: SessionOptions): Promise<Fallback[]> {
+  const has = new Map<string, boolean>();
+  for (const node of graph.nodes) {
+    const form = formOf(node);
+    if (has.has(form)) continue;
+    const alone = oneNodeGraph(graph, node);
+    const session = await openInner(onnxBytes(alone), options, alone.name).catch((error) => {
+      if (fallsBack(error)) return null;
+      throw error;
+    });
+    await session?.release();
+    has.set(form, session !== null);
+  }
+  return fallbacksOf(graph, { runtimeVersion, forms: Object.fromEntries(has) });
 }
 
 /** A session for the bytes, or the file, of an ONNX model. */
 export async function openSession(model: Uint8Array | string, options: SessionOptions, name: string): Promise<Session> {
+  return new Session(await openInner(model, options, name), name);
+}
+
+async function openInner(
+  model: Uint8Array | string,
+  options: SessionOptions,
+  name: string,
+): Promise<ort.InferenceSession> {
+  const { provider = 'cpu' } = options;
   const session: Record<string, unknown> = { intra_op: { allow_spinning: '0' } };
   if (options.prepack === false) session.disable_prepacking = '1';
-  if (options.strict) session.disable_cpu_ep_fallback = '1';
+  if (provider !== 'cpu' && options.onFallback === undefined) session.disable_cpu_ep_fallback = '1';
   if (options.weightsFolder) session.model_external_initializers_file_folder_path = options.weightsFolder;
   const settings: ort.InferenceSession.SessionOptions = {
-    executionProviders: [options.provider ?? 'cpu'],
+    executionProviders: [provider],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -126,11 +184,9 @@ export async function openSession(model: Uint8Array | string, options: SessionOp
     ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
   };
   try {
-    const inner =
-      typeof model === 'string'
-        ? await ort.InferenceSession.create(model, settings)
-        : await ort.InferenceSession.create(model, settings);
-    return new Session(inner, name);
+    return typeof model === 'string'
+      ? await ort.InferenceSession.create(model, settings)
+      : await ort.InferenceSession.create(model, settings);
   } catch (error) {
     throw new ParetuneError('engine', `ONNX Runtime refused the graph ${name}: ${(error as Error).message}`, {
       cause: error,

@@ -8,7 +8,7 @@ import type { Graph } from '../graph/graph.ts';
 import { mul, neg, reduceSum } from '../graph/ops.ts';
 import { buildSequenceGraph, type SequenceOptions } from '../model/sequence-graph.ts';
 import { decoderOptions, type Policy, policyFeeds, trainable } from '../runtime/policy.ts';
-import { createSession, type Session, type Tensor } from '../runtime/session.ts';
+import { createSession, type OnFallback, type Session, type Tensor } from '../runtime/session.ts';
 import { type AdamWSettings, type AdamWState, adamwState, adamwUpdate, clipFactor, norm2 } from './adamw.ts';
 import { type Aggregation, type MicroBatch, packBatch, type TrainRow, tokenWeights } from './pack-batch.ts';
 import { type PolicyLossOptions, policyLoss } from './policy-loss.ts';
@@ -24,6 +24,8 @@ export type TrainerSettings = AdamWSettings & {
   threads: number;
   /** who computes; the CPU unless told otherwise */
   provider?: ProviderName;
+  /** told of nodes that a GPU leaves to the CPU; without it such a graph is refused */
+  onFallback?: OnFallback;
 };
 
 export type UpdateMetrics = {
