@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import { type ModelConfig, parseModelConfig } from '../model/model-config.ts';
 import { weightSpecs } from '../model/weight-specs.ts';
+import { checkShapes } from './check-shapes.ts';
 import { fileInFolder, readJson, readText, someNames } from './folder-files.ts';
 import { type FloatTensor, openSafetensors, readFloatTensor, type SafetensorsFile } from './safetensors.ts';
 
@@ -90,7 +91,7 @@ function locateTensors(folder: string): Map<string, SafetensorsFile> {
   const indexJson = readJson(folder, 'model.safetensors.index.json');
   if (indexJson === null) {
     throw new ParetuneError('not-found', `${folder} has neither model.safetensors nor model.safetensors.index.json.`, {
-      hint: 'Convert other weight formats (.bin, .gguf) to safetensors first.',
+      hint: 'Import a .gguf file itself; convert other weight formats (.bin) to safetensors first.',
     });
   }
   const index = indexSchema.safeParse(indexJson);
@@ -116,30 +117,16 @@ function locateTensors(folder: string): Map<string, SafetensorsFile> {
 }
 
 function checkTensors(folder: string, config: ModelConfig, places: Map<string, SafetensorsFile>): void {
-  const fail = (code: 'bad-file' | 'unsupported', message: string): never => {
-    throw new ParetuneError(code, `The weights in ${folder} do not fit its config.json: ${message}.`, {
-      hint: 'Check that config.json and the weights belong to the same model.',
-    });
-  };
-  const expected = new Map(weightSpecs(config).map(({ name, shape }) => [name, shape]));
-  const missing = [...expected.keys()].filter((name) => !places.has(name));
-  if (missing.length > 0) fail('bad-file', `missing are ${someNames(missing)}`);
-  // A tied model may carry a copy of its embedding as the head; readWeights checks that it is one.
-  if (config.tiedEmbeddings) expected.set('lm_head.weight', [config.vocabSize, config.hiddenSize]);
-  const unknown = [...places.keys()].filter((name) => !expected.has(name) && !DERIVED.test(name));
-  if (unknown.length > 0) fail('bad-file', `unknown are ${someNames(unknown)}`);
   const entries = [...places]
-    .filter(([name]) => expected.has(name))
+    .filter(([name]) => !DERIVED.test(name))
     .map(([name, file]) => [name, file.tensors.get(name)!] as const);
-  const misshaped = entries.filter(([name, { shape }]) => String(shape) !== String(expected.get(name)));
-  if (misshaped.length > 0) {
-    const described = misshaped.map(([name, { shape }]) => `${name} [${shape}] instead of [${expected.get(name)}]`);
-    fail('bad-file', `misshaped are ${someNames(described)}`);
-  }
+  checkShapes(folder, config, new Map(entries.map(([name, { shape }]) => [name, shape])));
   const otherType = entries.filter(([, { type }]) => type !== 'F32' && type !== 'F16' && type !== 'BF16');
   if (otherType.length > 0) {
-    const described = otherType.map(([name, { type }]) => `${name} ${type}`);
-    fail('unsupported', `supported are F32, F16 and BF16, not ${someNames(described)}`);
+    const described = someNames(otherType.map(([name, { type }]) => `${name} ${type}`));
+    throw new ParetuneError('unsupported', `${folder}: supported are F32, F16 and BF16, not ${described}.`, {
+      hint: 'Use the unquantized weights of the model.',
+    });
   }
 }
 

@@ -7,11 +7,12 @@
  * at most 100 MB that starts with `{`, no duplicate keys, offsets that start at 0, leave no gap, do not overlap and end
  * at the end of the file, sizes that follow from type and shape without overflow, also for tensors without elements.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import { assert } from '../base/assert.ts';
 import { writeFileAtomic } from '../base/atomic-file.ts';
+import { damagedFile, openForReading, readRange } from './file-ranges.ts';
 import { bfloatsToFloats, floatsToHalves, halvesToFloats } from './half.ts';
 import { parseStrictJson } from './strict-json.ts';
 
@@ -134,25 +135,45 @@ export function readFloatTensor(file: SafetensorsFile, name: string): FloatTenso
   }
 }
 
-/**
- * Writes float tensors, sorted by name, as F32 or F16. The file appears at `path` whole or not at all: it is written
- * beside it, flushed to the disk and renamed. Throws `disk`.
- */
+/** What a file is written from, tensor by tensor: `chunks` are its bytes in order, made only while they are written. */
+export type TensorSource = { type: 'F32' | 'F16' | 'BF16'; shape: readonly number[]; chunks(): Iterable<Uint8Array> };
+
+/** Writes float tensors, sorted by name, as F32 or F16; `writeTensors` says how. Throws `disk`. */
 export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, FloatTensor>,
   options: { type?: 'F32' | 'F16'; metadata?: Record<string, string> } = {},
 ): void {
-  const { type = 'F32', metadata = { format: 'pt' } } = options;
-  const names = [...tensors.keys()].sort();
+  const { type = 'F32', metadata } = options;
+  const sources = new Map<string, TensorSource>();
+  for (const [name, { shape, data }] of tensors) {
+    assert(elementsOf(shape) === data.length, `tensor ${name} has ${data.length} values for [${shape}]`);
+    const chunks = () => {
+      const values = type === 'F32' ? data : floatsToHalves(data);
+      return [new Uint8Array(values.buffer, values.byteOffset, values.byteLength)];
+    };
+    sources.set(name, { type, shape, chunks });
+  }
+  writeTensors(path, sources, metadata);
+}
+
+/**
+ * Writes tensors, sorted by name, holding one chunk of one of them at a time. The file appears at `path` whole or not at
+ * all: it is written beside it, flushed to the disk and renamed. Throws `disk`.
+ */
+export function writeTensors(
+  path: string,
+  sources: ReadonlyMap<string, TensorSource>,
+  metadata: Record<string, string> = { format: 'pt' },
+): void {
+  const names = [...sources.keys()].sort();
   const header: Record<string, unknown> = Object.create(null);
   header.__metadata__ = metadata;
   let offset = 0;
   for (const name of names) {
-    const { shape, data } = tensors.get(name)!;
+    const { type, shape } = sources.get(name)!;
     assert(name !== '__metadata__', 'a tensor cannot be named __metadata__');
-    assert(shape.reduce((a, b) => a * b, 1) === data.length, `tensor ${name} has ${data.length} values for [${shape}]`);
-    const end = offset + data.length * BYTES[type];
+    const end = offset + elementsOf(shape) * BYTES[type];
     header[name] = { dtype: type, shape, data_offsets: [offset, end] };
     offset = end;
   }
@@ -166,46 +187,22 @@ export function writeSafetensors(
     yield length;
     yield padded;
     for (const name of names) {
-      const { data } = tensors.get(name)!;
-      const values = type === 'F32' ? data : floatsToHalves(data);
-      yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      const { type, shape, chunks } = sources.get(name)!;
+      let left = elementsOf(shape) * BYTES[type];
+      for (const chunk of chunks()) {
+        left -= chunk.length;
+        yield chunk;
+      }
+      assert(left === 0, `tensor ${name} lacks ${left} bytes`);
     }
   }
   writeFileAtomic(path, parts());
 }
 
-function openForReading(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    throw new ParetuneError('not-found', `${path} cannot be opened: ${(error as Error).message}.`, { cause: error });
-  }
-}
-
-function readRange(handle: number, path: string, begin: number, end: number): Buffer {
-  const bytes = allocate(path, end - begin);
-  for (let done = 0; done < bytes.length; ) {
-    // At most 1 GB a call: larger reads fail on some systems.
-    const read = readSync(handle, bytes, done, Math.min(bytes.length - done, 2 ** 30), begin + done);
-    if (read === 0) throw badFile(path, `it ends at byte ${begin + done}, while it is being read`);
-    done += read;
-  }
-  return bytes;
-}
-
-function allocate(path: string, bytes: number): Buffer {
-  try {
-    return Buffer.from(new ArrayBuffer(bytes));
-  } catch (cause) {
-    throw new ParetuneError('memory', `${path}: there is no room in memory for ${bytes} bytes.`, {
-      hint: 'Close other programs or choose a smaller model.',
-      cause,
-    });
-  }
+function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
 }
 
 function badFile(path: string, what: string): ParetuneError {
-  return new ParetuneError('bad-file', `${path} is not a valid safetensors file: ${what}.`, {
-    hint: 'The file is damaged or incomplete: download or save it again.',
-  });
+  return damagedFile(path, 'safetensors', what);
 }

@@ -1,0 +1,80 @@
+/**
+ * The model in a GGUF file, checked as a whole before any weight is read: its configuration, and its weights under Hugging
+ * Face's names, in Hugging Face's order of rows. They are read one at a time and dequantized a few megabytes at a time.
+ */
+import type { ModelConfig } from '../model/model-config.ts';
+import { parseModelConfig } from '../model/model-config.ts';
+import { weightSpecs } from '../model/weight-specs.ts';
+import { checkShapes } from './check-shapes.ts';
+import { damagedFile } from './file-ranges.ts';
+import { type GgufFile, openGguf, rowsOf } from './gguf.ts';
+import { dequantize } from './gguf-blocks.ts';
+import { ggufConfigJson, ggufRowOrder, ggufWeightName } from './gguf-config.ts';
+import type { FloatTensor, TensorSource } from './safetensors.ts';
+
+export type GgufModel = {
+  file: GgufFile;
+  config: ModelConfig;
+  readWeight(name: string): FloatTensor;
+  /** What a .safetensors file of these weights is written from: 16-bit floats as they are, everything else as float32. */
+  sources(): Map<string, TensorSource>;
+};
+
+/** Opens a GGUF file as a model. Throws `not-found`, `bad-file` or `unsupported`, each with the key or tensor it is about. */
+export function openGgufModel(path: string): GgufModel {
+  const file = openGguf(path);
+  const factors = file.tensors.get('rope_freqs.weight');
+  if (factors !== undefined && factors.end - factors.begin > 65_536) {
+    throw damagedFile(path, 'GGUF', `rope_freqs.weight has the shape [${factors.shape}]`);
+  }
+  const ropeFactors = factors === undefined ? null : readFloats(file, 'rope_freqs.weight', null);
+  const config = parseModelConfig(ggufConfigJson(file, ropeFactors));
+  /** ours -> the file's */
+  const places = new Map<string, string>();
+  for (const name of file.tensors.keys()) {
+    const ours = ggufWeightName(name);
+    if (ours === null) continue;
+    if (places.has(ours)) throw damagedFile(path, 'GGUF', `${places.get(ours)} and ${name} are the same weight`);
+    places.set(ours, name);
+  }
+  const shapes = [...places].map(([ours, name]) => [ours, file.tensors.get(name)!.shape] as const);
+  checkShapes(path, config, new Map(shapes));
+
+  const orderOf = (name: string) =>
+    ggufRowOrder(config.family, name, file.tensors.get(places.get(name)!)!.shape[0], config.headDim);
+  return {
+    file,
+    config,
+    readWeight(name) {
+      const place = places.get(name)!;
+      return { shape: file.tensors.get(place)!.shape, data: readFloats(file, place, orderOf(name)) };
+    },
+    sources() {
+      const names = weightSpecs(config).map(({ name }) => name);
+      return new Map(names.map((name) => [name, sourceOf(file, places.get(name)!, () => orderOf(name))]));
+    },
+  };
+}
+
+function readFloats(file: GgufFile, place: string, order: Uint32Array | null): Float32Array {
+  const { type, shape } = file.tensors.get(place)!;
+  const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+  let to = 0;
+  for (const rows of rowsOf(file, place, order)) {
+    const floats = dequantize(type, rows);
+    data.set(floats, to);
+    to += floats.length;
+  }
+  return data;
+}
+
+function sourceOf(file: GgufFile, place: string, order: () => Uint32Array | null): TensorSource {
+  const { type, shape } = file.tensors.get(place)!;
+  const kept = type === 'F16' || type === 'BF16';
+  function* chunks() {
+    for (const rows of rowsOf(file, place, order())) {
+      yield kept ? rows : new Uint8Array(dequantize(type, rows).buffer);
+    }
+  }
+  return { type: kept ? type : 'F32', shape, chunks };
+}
