@@ -142,6 +142,7 @@ function openWindow(): void {
     minHeight: 560,
     show: false,
     title: 'Paretune',
+    icon: join(app.getAppPath(), 'resources', 'icon.png'),
     backgroundColor: nativeTheme.shouldUseDarkColors ? '#16181b' : '#ffffff',
     webPreferences: { ...webPreferences, preload: join(app.getAppPath(), 'dist', 'app', 'preload.cjs') },
   });
