@@ -19,6 +19,7 @@ export function perform(command: MenuCommand): void {
   else if (command === 'open-model') performIn('models', command);
   else if (command === 'open-task') performIn('tasks', command);
   else if (command === 'open-settings') pickSettings();
+  else if (command === 'add-server') performIn('tools', command);
   else if (command === 'pause-or-resume') pauseOrResume();
   else if (command === 'stop') call('stop', {}).catch((error) => session.fail(error));
   else if (command === 'save-chart') saveFirst(session.charts, words.nothing.chart);

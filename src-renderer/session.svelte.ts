@@ -61,6 +61,8 @@ class Session {
   readonly tables = new Set<Savable>();
   /** counts up when models or tasks may have changed */
   modelsVersion = $state(0);
+  /** counts up when servers, their tools or approvals may have changed */
+  toolsVersion = $state(0);
 
   #sequence = -1;
   #pending: Feed[] = [];
@@ -148,9 +150,10 @@ class Session {
     if (gap) void this.resync();
   }
 
-  #changed(what: 'runs' | 'models' | 'settings'): void {
+  #changed(what: 'runs' | 'models' | 'tools' | 'settings'): void {
     if (what === 'runs') void this.loadRuns();
     else if (what === 'models') this.modelsVersion++;
+    else if (what === 'tools') this.toolsVersion++;
     else void this.loadSettings();
   }
 

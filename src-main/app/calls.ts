@@ -7,13 +7,26 @@ import { statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { ParetuneError } from '../contract/errors.ts';
 import type { Json } from '../contract/records.ts';
-import type { CallName, CallResult, ChatStep, longCalls, Picked, purposes, Settings } from '../contract/window-api.ts';
+import { type McpServerRow, mcpPrefix } from '../contract/mcp.ts';
+import type {
+  CallName,
+  CallResult,
+  ChatStep,
+  longCalls,
+  OwnServer,
+  OwnTool,
+  Picked,
+  purposes,
+  Settings,
+  ToolDescription,
+} from '../contract/window-api.ts';
 import type { RunKeeper } from './active-run.ts';
 import { copyData } from './data-folder.ts';
 import type { Deletions } from './deletions.ts';
 import type { Asked, Lane } from './engine-lane.ts';
 import type { FeedSource } from './feed.ts';
 import type { Handles } from './handles.ts';
+import { ownServerOf, type Question, questionOf } from './own-servers.ts';
 import type { CallHandlers } from './relay.ts';
 import { helpPages } from './security.ts';
 import type { SettingsFile } from './settings-file.ts';
@@ -33,6 +46,8 @@ export type Desktop = {
   askFolder(title: string): Promise<string | null>;
   askFile(title: string, endings: string[]): Promise<string | null>;
   askSave(title: string, name: string): Promise<string | null>;
+  /** true only where the user chose `yes` */
+  confirm(question: Question): Promise<boolean>;
   openExternal(address: string): Promise<void>;
   showItem(path: string): void;
   setTheme(theme: Settings['theme']): void;
@@ -90,16 +105,21 @@ export function callHandlers(context: CallContext): CallHandlers {
   }
 
   /** One dialog at a time: a page cannot bury the user under dialogs. */
-  async function dialog(ask: () => Promise<string | null>): Promise<Picked | null> {
+  async function alone<T>(ask: () => Promise<T>): Promise<T> {
     if (dialogOpen) throw new ParetuneError('usage', 'A dialog is open already.');
     dialogOpen = true;
     try {
-      const path = await ask();
-      return path === null ? null : picked(handles, path);
+      return await ask();
     } finally {
       dialogOpen = false;
     }
   }
+
+  const dialog = (ask: () => Promise<string | null>): Promise<Picked | null> =>
+    alone(async () => {
+      const path = await ask();
+      return path === null ? null : picked(handles, path);
+    });
 
   /** Nothing else reads or writes the data meanwhile; whatever ends it, the app goes on with a whole folder. */
   async function move(to: string, signal: AbortSignal): Promise<CallResult<'moveData'>> {
@@ -118,12 +138,28 @@ export function callHandlers(context: CallContext): CallHandlers {
       if (settings.get().unfinishedMove !== null) settings.set({ unfinishedMove: null });
       moving = false;
       computing.wake();
-      for (const what of ['settings', 'runs', 'models'] as const) feed.tell({ kind: 'changed', what });
+      for (const what of ['settings', 'runs', 'models', 'tools'] as const) feed.tell({ kind: 'changed', what });
     }
     return { dataFolder: shown(desktop.dataFolder()) };
   }
 
   const shown = (path: string) => path.split(desktop.homeFolder).join('~');
+
+  /** Asks the reading engine, which has time while a run computes, and which alone changes the record of servers. */
+  async function server(name: 'addServer' | 'lookServer', command: string, payload: object): Promise<OwnServer> {
+    const asked = reading.ask(command, payload as Json, {
+      onProgress: (progress) => feed.tell({ kind: 'progress', name, progress }),
+    });
+    const row = (await asked.result) as McpServerRow;
+    feed.tell({ kind: 'changed', what: 'tools' });
+    return ownServerOf(row, shown);
+  }
+
+  async function changeTools(command: string, payload: object): Promise<Json> {
+    const result = await reading.ask(command, payload as Json).result;
+    feed.tell({ kind: 'changed', what: 'tools' });
+    return result;
+  }
 
   const answers: CallHandlers = {
     snapshot: async () => feed.snapshot(),
@@ -187,9 +223,32 @@ export function callHandlers(context: CallContext): CallHandlers {
     eval: (payload) => work('eval', 'eval', payload),
     chat: (payload) =>
       work('chat', 'chat', payload, computing, (step) => feed.tell({ kind: 'chat', step: step as ChatStep })),
-    tools: () => read('tools', 'tools-list', {}),
+    async tools() {
+      const { tools, servers } = (await reading.ask('tools-list', {}).result) as {
+        tools: ToolDescription[];
+        servers: McpServerRow[];
+      };
+      return { tools, servers: servers.map((row) => ownServerOf(row, shown)) };
+    },
     checkTools: (payload) => work('checkTools', 'tools-check', payload),
-    tryTool: (payload) => work('tryTool', 'tools-try', payload),
+    // those of servers need no computing: a try does not wait for a run
+    tryTool: (payload) =>
+      work('tryTool', 'tools-try', payload, payload.name.startsWith(mcpPrefix) ? reading : computing),
+    async addServer(payload) {
+      const allowed = await alone(() => desktop.confirm(questionOf(payload.name, payload.server)));
+      if (moving) throw underMove(); // begun while the dialog stood
+      return allowed ? server('addServer', 'tools-add', payload) : null;
+    },
+    lookServer: (payload) => server('lookServer', 'tools-look', payload),
+    async removeServer(payload) {
+      await changeTools('tools-remove', payload);
+      return null;
+    },
+    approveTool: async (payload) => (await changeTools('tools-approve', payload)) as OwnTool,
+    async revokeTool(payload) {
+      await changeTools('tools-revoke', payload);
+      return null;
+    },
     models: () => read('models', 'window-models', {}),
     inspectModel: (payload) => read('inspectModel', 'window-inspect', handles.opened(payload)),
     async importModel(payload) {

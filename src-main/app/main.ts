@@ -126,6 +126,19 @@ const desktop: Desktop = {
     const { canceled, filePath } = await dialog.showSaveDialog(window!, { title, defaultPath: name });
     return canceled || !filePath ? null : filePath;
   },
+  async confirm({ title, message, detail, yes, no }) {
+    const { response } = await dialog.showMessageBox(window!, {
+      type: 'warning',
+      title,
+      message,
+      detail,
+      buttons: [no, yes],
+      defaultId: 0,
+      cancelId: 0,
+      noLink: true,
+    });
+    return response === 1;
+  },
   openExternal: (address) => shell.openExternal(address),
   showItem: (path) => shell.showItemInFolder(path),
   setTheme: (theme: Settings['theme']) => {

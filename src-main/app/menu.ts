@@ -72,7 +72,7 @@ export function menuTemplate(
     {
       label: words.file,
       submenu: [
-        ...items('new-run', 'open-settings', 'open-model', 'open-task'),
+        ...items('new-run', 'open-settings', 'open-model', 'open-task', 'add-server'),
         line,
         ...items('export', 'save-table', 'save-chart'),
         line,

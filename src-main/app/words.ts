@@ -6,6 +6,7 @@ const commands: Record<MenuCommand, string> = {
   'open-model': 'Import Model…',
   'open-task': 'Open Task File…',
   'open-settings': 'New Run from a Settings File…',
+  'add-server': 'Add MCP Server…',
   export: 'Export Model…',
   'save-table': 'Save Table as CSV…',
   'save-chart': 'Save Chart as SVG…',
@@ -51,6 +52,20 @@ export const appWords = {
     paper: 'The Paper (opens the browser)',
   },
   dialogs,
+  /** before a server of the user's own is started or reached for the first time */
+  addServer: {
+    title: 'Add an MCP server',
+    start: (name: string) => `Start this program as the MCP server ${name}?`,
+    reach: (name: string) => `Connect to this address as the MCP server ${name}?`,
+    /** the command is on a line of its own */
+    startDetail: (command: string, env: string) =>
+      `${command}\n\nIt runs with your rights: it can read and change your files and use the network. ${env === '' ? '' : `It is given the environment variables ${env}. `}None of its tools may be called before you approve it.`,
+    reachDetail: (address: string) =>
+      `${address}\n\nWhat an agent passes to its tools goes there. None of its tools may be called before you approve it.`,
+    startYes: 'Start it',
+    reachYes: 'Connect',
+    no: 'Cancel',
+  },
   runFailed: (run: string) => `Run ${run} failed`,
   runFinished: (run: string) => `Run ${run} has finished`,
   runEnded: (step: number, reason: string) => `Step ${step}. ${reason}`,

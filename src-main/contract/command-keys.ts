@@ -10,6 +10,7 @@ export const commandKeys: Record<MenuCommand, readonly string[]> = {
   'open-model': ['mod+o'],
   'open-task': ['mod+shift+o'],
   'open-settings': ['mod+shift+n'],
+  'add-server': ['mod+shift+a'],
   export: ['e'],
   'save-table': ['mod+s'],
   'save-chart': ['mod+shift+s'],

@@ -84,9 +84,16 @@ export type McpServerRow = {
   tools: McpToolRow[];
 };
 
-/** An argument as a shell would need it: only for showing, nothing is ever given to a shell. */
+/**
+ * The command with its arguments as a shell would need them, or the address: only for showing, nothing is ever given to a
+ * shell. What cannot be seen, or turns the direction of what can, is written out as \u{...}.
+ */
 export function shownCommand(server: McpServer): string {
-  if (server.kind === 'http') return server.url;
-  const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : JSON.stringify(text));
+  if (server.kind === 'http') return visible(URL.canParse(server.url) ? new URL(server.url).href : server.url);
+  const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : visible(JSON.stringify(text)));
   return [server.command, ...server.args].map(quoted).join(' ');
+}
+
+function visible(text: string): string {
+  return text.replace(/\p{C}|(?! )\p{Z}/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }

@@ -7,6 +7,7 @@
  * feeds of kind `progress` and can be ended with `cancel`.
  */
 import { z } from 'zod';
+import { mcpApprovalSchema, mcpServerName, mcpServerSchema, mcpToolName } from './mcp.ts';
 import type { Json } from './records.ts';
 import { runConfigSchema } from './run-config.ts';
 import type { RunEvent } from './run-events.ts';
@@ -166,6 +167,15 @@ export const calls = {
   tools: z.strictObject({}),
   checkTools: z.strictObject({ names: z.array(z.string()).max(64).default([]), corpus: handleSchema.optional() }),
   tryTool: z.strictObject({ name: z.string(), inputs: z.array(json).min(1).max(100), corpus: handleSchema.optional() }),
+  /** asks in a dialog of the system, which shows the whole command; then it is started once. null: the answer was no */
+  addServer: z.strictObject({ name: mcpServerName, server: mcpServerSchema }),
+  /** asks a server that was added what it offers now */
+  lookServer: z.strictObject({ name: mcpServerName }),
+  /** forgets a server with all that was approved of it */
+  removeServer: z.strictObject({ name: mcpServerName }),
+  /** `hash` names the definition that was read: where it is another by now, nothing is approved */
+  approveTool: z.strictObject({ ...mcpApprovalSchema.shape, tool: mcpToolName }),
+  revokeTool: z.strictObject({ tool: mcpToolName }),
   models: z.strictObject({}),
   /** what a folder holds, before it is imported */
   inspectModel: z.strictObject({ model }),
@@ -234,9 +244,14 @@ type Results = {
   export: r.Exported;
   eval: r.Evaluation;
   chat: r.ChatAnswer;
-  tools: { tools: r.ToolDescription[] };
+  tools: { tools: r.ToolDescription[]; servers: r.OwnServer[] };
   checkTools: { tools: r.ToolHealth[] };
   tryTool: { results: r.ToolTrial[] };
+  addServer: r.OwnServer | null;
+  lookServer: r.OwnServer;
+  removeServer: null;
+  approveTool: r.OwnTool;
+  revokeTool: null;
   models: { models: r.ModelRow[] };
   inspectModel: r.ModelRow;
   importModel: { name: string };
@@ -275,6 +290,8 @@ export const longCalls = [
   'doctor',
   'checkTools',
   'tryTool',
+  'addServer',
+  'lookServer',
   'moveData',
 ] as const satisfies readonly CallName[];
 
@@ -304,8 +321,8 @@ export type Feed = { sequence: number } & (
   | { kind: 'chat'; step: r.ChatStep }
   | { kind: 'engine'; engine: EngineState }
   | { kind: 'active'; active: ActiveRun | null }
-  /** runs, models or settings changed by something else than this call's answer */
-  | { kind: 'changed'; what: 'runs' | 'models' | 'settings' }
+  /** runs, models, servers and their tools, or settings changed by something else than this call's answer */
+  | { kind: 'changed'; what: 'runs' | 'models' | 'tools' | 'settings' }
   /** a command of the application menu */
   | { kind: 'menu'; command: MenuCommand }
   | { kind: 'snapshot-needed' }
@@ -325,6 +342,7 @@ export const menuCommands = [
   'open-model',
   'open-task',
   'open-settings',
+  'add-server',
   'export',
   'save-table',
   'save-chart',

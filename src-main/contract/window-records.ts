@@ -3,6 +3,7 @@
  * Not here: the calls themselves and the feed, which are window-api.ts. No record holds a path: a file or folder is a
  * handle, `handle:ID/NAME`, that main maps to a path; what stands after the slash is for people to read.
  */
+import type { McpServerRow, McpToolRow } from './mcp.ts';
 import type {
   ChatMessage,
   Json,
@@ -231,6 +232,14 @@ export type ToolDescription = {
   primaryArgument: string;
 };
 export type ToolHealth = { name: string; ok: boolean; message: string; milliseconds: number };
+/** A tool of an MCP server, `mcp:SERVER/TOOL`, and what the user allowed. */
+export type OwnTool = McpToolRow;
+/** An MCP server of the user's own. `reached` is the whole command or the address, for people to read (the home folder is `~`). */
+export type OwnServer = Pick<McpServerRow, 'name' | 'reached' | 'tools'> & {
+  kind: McpServerRow['server']['kind'];
+  /** names of the environment variables that it gets */
+  env: string[];
+};
 export type ToolTrial = { status: string; output: string; milliseconds: number };
 
 /** A model as the list and the import's report show it. `name` is what a run configuration calls it. */

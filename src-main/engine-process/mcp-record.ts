@@ -65,7 +65,7 @@ export function entryOf(servers: McpRecord['servers'], name: string): McpEntry {
     'not-found',
     `There is no MCP server ${name}; ${known.length > 0 ? `there are ${known.join(', ')}` : 'none was added'}.`,
     {
-      hint: 'paretune tools add NAME -- COMMAND ARGUMENTS',
+      hint: 'One is added in the Tools view, or with paretune tools add NAME -- COMMAND ARGUMENTS',
     },
   );
 }

@@ -20,14 +20,14 @@ export function approvalOf(dataFolder: string, name: string, watch: Watch): McpA
   const approval = Object.hasOwn(approvals, tool) ? approvals[tool] : undefined;
   if (approval === undefined) {
     throw new ParetuneError('tool', `The tool ${name} was not approved.`, {
-      hint: `Read what it is, then decide: paretune tools approve ${name}`,
+      hint: `Read what it is, then decide: in the Tools view, or with paretune tools approve ${name}`,
     });
   }
   const definition = seen.find((item) => item.name === tool) as McpDefinition | undefined;
   if (definition !== undefined && definitionHash(launch, definition) !== approval.hash) throw changedDefinition(name);
   if (watch === 'unattended' && !approval.unattended) {
     throw new ParetuneError('tool', `The tool ${name} may not run unattended: nobody looks on in training.`, {
-      hint: `If its calls change nothing outside, mark it: paretune tools approve ${name} --unattended`,
+      hint: `If its calls change nothing outside, mark it: in the Tools view, or with paretune tools approve ${name} --unattended`,
     });
   }
   return approval;
@@ -69,7 +69,7 @@ export function ownToolOpener(
 
 /**
  * A new run's settings with the approved price and the hash of each of its MCP tools. Refuses those that may not run in
- * training, and hashes in the settings that are not the approved ones.
+ * training, and hashes in the settings (of an earlier run that they were taken from) that are not the approved ones.
  */
 export function withOwnTools(config: RunConfig, dataFolder: string): RunConfig {
   const own = config.tools.filter((name) => name.startsWith(mcpPrefix));
@@ -81,7 +81,11 @@ export function withOwnTools(config: RunConfig, dataFolder: string): RunConfig {
   }
   const approvals = own.map((name) => [name, approvalOf(dataFolder, name, 'unattended')] as const);
   const other = approvals.find(([name, { hash }]) => (config.toolDefinitions[name] ?? hash) !== hash);
-  if (other !== undefined) throw changedDefinition(other[0]);
+  if (other !== undefined) {
+    throw new ParetuneError('tool', `The definition of ${other[0]} has changed since these settings were made.`, {
+      hint: 'What was learned with one tool is not compared with another. To use it as it is approved now, take it out of the tools and choose it again.',
+    });
+  }
   return {
     ...config,
     toolDefinitions: Object.fromEntries(approvals.map(([name, { hash }]) => [name, hash])),

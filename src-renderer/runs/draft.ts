@@ -79,6 +79,18 @@ export function draftOf(from: Partial<RunConfig> | null): Draft {
   };
 }
 
+/** The definitions that its tools were taken with: settings of a run bring them along, and they hold for the tools that are still chosen. */
+export function pinsOf({ tools, rest }: Draft): Record<string, string> {
+  return Object.fromEntries(Object.entries(rest.toolDefinitions ?? {}).filter(([tool]) => tools.includes(tool)));
+}
+
+/** A tool chosen or taken out. One that was taken out and comes back is the one approved now: its pin is gone. */
+export function withTool(draft: Draft, tool: string): Draft {
+  if (!draft.tools.includes(tool)) return { ...draft, tools: [...draft.tools, tool] };
+  const { [tool]: _, ...toolDefinitions } = draft.rest.toolDefinitions ?? {};
+  return { ...draft, tools: draft.tools.filter((other) => other !== tool), rest: { ...draft.rest, toolDefinitions } };
+}
+
 /** The configuration of a draft, or what is wrong with it: field -> message. */
 export function configOf(draft: Draft): { config: WindowConfig; errors: null } | { config: null; errors: Record<string, string> } {
   const errors: Record<string, string> = {};
@@ -98,6 +110,7 @@ export function configOf(draft: Draft): { config: WindowConfig; errors: null } |
     model: draft.model,
     tasks: draft.tasks,
     tools: draft.tools,
+    toolDefinitions: pinsOf(draft),
     method: draft.method,
     objectives: draft.objectives,
     weights,

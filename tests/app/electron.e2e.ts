@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ElectronApplication, Page } from 'playwright-core';
 import type { CallName, CallPayload, CallResult, Feed, WindowApi } from '../../src-main/contract/window-api.ts';
+import { serverFile } from '../tools/mcp-server.ts';
 
 // what the functions that run in the page use of it
 declare const document: { title: string };
@@ -280,6 +281,38 @@ test('a model is exported into the folder that a dialog answers, and the window 
   assert.ok(existsSync(join(folder, readdirSync(folder)[0], 'config.json')));
   const detail = await call('run', { run: 'short' });
   for (const record of [exported, detail]) assert.doesNotMatch(JSON.stringify(record), new RegExp(home));
+});
+
+test('a server of the user is started only after a yes in a dialog that shows the whole command', options, async () => {
+  const log = join(home, 'server');
+  const server = { kind: 'stdio' as const, command: process.execPath, args: [serverFile, 'plain', log], env: [] };
+  const answer = (response: number) =>
+    running.evaluate(({ dialog }, response) => {
+      dialog.showMessageBox = (...args: unknown[]) => {
+        Reflect.set(globalThis, 'asked', args[args.length - 1]);
+        return Promise.resolve({ response, checkboxChecked: false });
+      };
+    }, response);
+  await answer(0);
+  assert.equal(await call('addServer', { name: 'calc', server }), null);
+  const asked = (await running.evaluate(() => Reflect.get(globalThis, 'asked') as unknown)) as {
+    detail: string;
+    buttons: string[];
+    defaultId: number;
+    cancelId: number;
+  };
+  assert.ok(asked.detail.startsWith(`${process.execPath} ${serverFile} plain ${log}\n`), asked.detail);
+  assert.deepEqual([asked.buttons, asked.defaultId, asked.cancelId], [['Cancel', 'Start it'], 0, 0]);
+  assert.equal(existsSync(`${log}.pids`), false, 'not started');
+  await answer(1);
+  const added = await call('addServer', { name: 'calc', server });
+  const [tool] = added!.tools;
+  assert.equal(((await refusal('tryTool', { name: tool.name, inputs: ['6*7'] })) as { code: string }).code, 'tool');
+  await call('approveTool', { tool: tool.name, hash: tool.hash, unattended: false, price: 1 });
+  const { results } = await call('tryTool', { name: tool.name, inputs: ['6*7'] });
+  assert.equal(results[0].output, '42');
+  await call('removeServer', { name: 'calc' });
+  assert.deepEqual((await call('tools', {})).servers, []);
 });
 
 test('a malformed task file is told by line, and an unknown handle opens nothing', options, async () => {

@@ -13,6 +13,7 @@ import { deletions as makeDeletions } from '../../src-main/app/deletions.ts';
 import { type EngineProcess, engineLane } from '../../src-main/app/engine-lane.ts';
 import { feedSource } from '../../src-main/app/feed.ts';
 import { makeHandles } from '../../src-main/app/handles.ts';
+import type { Question } from '../../src-main/app/own-servers.ts';
 import { channels, type Ipc, openDoor } from '../../src-main/app/relay.ts';
 import { contentSecurityPolicy, origin } from '../../src-main/app/app-protocol.ts';
 import { openSettings } from '../../src-main/app/settings-file.ts';
@@ -48,7 +49,9 @@ document.addEventListener('securitypolicyviolation', (event) => window.violation
 export type Served = {
   address: string;
   /** what the dialogs answer next, by kind */
-  answers: { folder: string | null; file: string | null; save: string | null };
+  answers: { folder: string | null; file: string | null; save: string | null; confirm: boolean };
+  /** what the user was asked, in order */
+  asked: Question[];
   /** where files that are dropped lie, by name: a browser knows no paths */
   drops: { folder: string };
   /** ends the computing engine as a fault would */
@@ -68,7 +71,8 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
       .map((file) => [`/${relative(rendererFolder, file).replaceAll('\\', '/')}`, readFileSync(file)]),
   );
   const drops = { folder: dataFolder };
-  const answers: Served['answers'] = { folder: null, file: null, save: null };
+  const answers: Served['answers'] = { folder: null, file: null, save: null, confirm: false };
+  const asked: Question[] = [];
   const listeners = new Set<(feeds: Feed[]) => void>();
   const later = (done: () => void, ms: number) => void setTimeout(done, ms).unref();
   const handles = makeHandles({ home: '', folders: () => [dataFolder] });
@@ -111,6 +115,10 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
     askFolder: async () => answers.folder,
     askFile: async () => answers.file,
     askSave: async (_, name) => (answers.save === null ? null : join(answers.save, name)),
+    confirm: async (question) => {
+      asked.push(question);
+      return answers.confirm;
+    },
     openExternal: async () => {},
     showItem: () => {},
     setTheme: () => {},
@@ -181,6 +189,7 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
   return {
     address: `http://127.0.0.1:${address.port}/`,
     answers,
+    asked,
     drops,
     killEngine: () => void engine?.kill('SIGKILL'),
     tell: feed.tell,

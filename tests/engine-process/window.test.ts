@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { runConfigSchema } from '../../src-main/contract/run-config.ts';
-import type { CallName, CallResult, ChatStep } from '../../src-main/contract/window-api.ts';
+import type { McpServerRow } from '../../src-main/contract/mcp.ts';
+import type { CallName, CallResult, ChatStep, ToolDescription } from '../../src-main/contract/window-api.ts';
 import { openAgent } from '../../src-main/engine/run/agent.ts';
 import type { CommandContext } from '../../src-main/engine-process/command.ts';
 import { commands, type CommandName, type PayloadOf, type ResultOf } from '../../src-main/engine-process/commands.ts';
@@ -39,6 +40,8 @@ async function ask<N extends CommandName>(
 
 /** What a command answers is what the contract promises the window (checked by the compiler; paths become handles in main). */
 type Promised<C extends CommandName, N extends CallName> = ResultOf<C> extends CallResult<N> ? true : never;
+/** Of servers main tells the window less. */
+type Made<C extends CommandName, What> = ResultOf<C> extends What ? true : never;
 const promised: [
   Promised<'window-runs', 'runs'>,
   Promised<'window-run', 'run'>,
@@ -50,7 +53,10 @@ const promised: [
   Promised<'eval', 'eval'>,
   Promised<'chat', 'chat'>,
   Promised<'doctor', 'doctor'>,
-  Promised<'tools-list', 'tools'>,
+  Made<'tools-list', { tools: ToolDescription[]; servers: McpServerRow[] }>,
+  Made<'tools-add', McpServerRow>,
+  Made<'tools-look', McpServerRow>,
+  Promised<'tools-approve', 'approveTool'>,
   Promised<'tools-check', 'checkTools'>,
   Promised<'tools-try', 'tryTool'>,
   Promised<'window-models', 'models'>,
@@ -61,6 +67,9 @@ const promised: [
   Promised<'window-estimate', 'estimate'>,
   Promised<'window-ready', 'ready'>,
 ] = [
+  true,
+  true,
+  true,
   true,
   true,
   true,

@@ -13,7 +13,7 @@ export const command = defineCommand({
     const refuseKnown = (servers: object) => {
       if (!Object.hasOwn(servers, name)) return;
       throw new ParetuneError('usage', `There is an MCP server ${name} already.`, {
-        hint: `Choose another name, or remove it first: paretune tools remove ${name}`,
+        hint: 'Choose another name, or remove it first.',
       });
     };
     refuseKnown(readMcpRecord(dataFolder).servers);

@@ -18,6 +18,7 @@ import { elementCount } from '../../engine/runtime/parameters.ts';
 import { databasePath } from '../../store/open-store.ts';
 import { openAgentOf } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
+import { withOwnTools } from '../own-tools.ts';
 import { openRunEnvironment } from '../run-environment.ts';
 import { threadsOf } from '../drive-run.ts';
 import { withStore } from '../with-store.ts';
@@ -30,7 +31,8 @@ const processBytes = 300_000_000;
 
 export const command = defineCommand({
   payload: z.strictObject({ config: runConfigSchema }),
-  async run({ config }, context): Promise<Estimate> {
+  async run({ config: asked }, context): Promise<Estimate> {
+    const config = withOwnTools(asked, context.dataFolder);
     const agent = openAgentOf(context.dataFolder, config.model);
     const parts = memoryParts(agent.config, config);
     const needed = parts.reduce((sum, { bytes }) => sum + bytes, 0);

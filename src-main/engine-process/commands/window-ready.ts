@@ -11,11 +11,13 @@ import { runtimeVersion } from '../../engine/runtime/session.ts';
 import { openAgentOf } from '../agents.ts';
 import { defineCommand } from '../command.ts';
 import { threadsOf } from '../drive-run.ts';
+import { withOwnTools } from '../own-tools.ts';
 import { openRunEnvironment } from '../run-environment.ts';
 
 export const command = defineCommand({
   payload: z.strictObject({ config: runConfigSchema as z.ZodType<RunConfig> }),
-  async run({ config }, context): Promise<Ready> {
+  async run({ config: asked }, context): Promise<Ready> {
+    const config = withOwnTools(asked, context.dataFolder);
     const provider = providerOf(config.provider);
     if (provider !== 'cpu') await requireDevice(provider);
     const agent = openAgentOf(context.dataFolder, config.model);

@@ -210,7 +210,10 @@ export async function connectMcp(
     throw new ParetuneError(
       'tool',
       `The MCP server ${name} does not work (${shownCommand(server)}): ${readable((error as Error).message)}${words === '' ? '' : `. It wrote: ${words.slice(-600)}`}`,
-      { hint: 'Start it by hand to see what it lacks; paretune tools look NAME tries again.', cause: error },
+      {
+        hint: 'Start it by hand to see what it lacks. A program that is not on the path is named with its whole path.',
+        cause: error,
+      },
     );
   }
 }

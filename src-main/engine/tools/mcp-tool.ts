@@ -44,7 +44,7 @@ export function mcpHost(server: string, launch: McpServer, limits: McpLimits = m
     const full = `${mcpPrefix}${server}/${name}`;
     if (found === undefined) {
       throw new ParetuneError('tool', `The MCP server ${server} no longer offers the tool ${name}.`, {
-        hint: `Leave it out of \`tools\`, or look at what there is: paretune tools look ${server}`,
+        hint: `Leave it out, or look at what there is: in the Tools view, or with paretune tools look ${server}`,
       });
     }
     if (definitionHash(launch, found) !== hash) throw changedDefinition(full);
@@ -97,7 +97,7 @@ export function mcpHost(server: string, launch: McpServer, limits: McpLimits = m
 
 export function changedDefinition(tool: string): ParetuneError {
   return new ParetuneError('tool', `The definition of ${tool} is not the one that was approved: it has changed.`, {
-    hint: `Read it as it is now and decide again: paretune tools approve ${tool}`,
+    hint: `Read it as it is now and decide again: in the Tools view, or with paretune tools approve ${tool}`,
   });
 }
 
