@@ -12,6 +12,8 @@ export type ServerFields = {
   env: string;
   url: string;
 };
+/** field -> what is wrong with it */
+export type ServerErrors = Partial<Record<keyof ServerFields, string>>;
 export type ServerPayload = CallPayload<'addServer'>;
 
 export const noServer: ServerFields = { name: '', kind: 'stdio', command: '', args: '', env: '', url: '' };
@@ -31,10 +33,10 @@ export function serverOf({ kind, command, args, env, url }: ServerFields): Serve
 export function payloadOf(
   fields: ServerFields,
   taken: readonly string[],
-): { payload: ServerPayload; errors: null } | { payload: null; errors: Partial<Record<keyof ServerFields, string>> } {
+): { payload: ServerPayload; errors: null } | { payload: null; errors: ServerErrors } {
   const w = words.ownTools.form;
   const payload = { name: fields.name.trim(), server: serverOf(fields) };
-  const errors: Partial<Record<keyof ServerFields, string>> = {};
+  const errors: ServerErrors = {};
   const { error } = calls.addServer.safeParse(payload);
   for (const { path, message } of error?.issues ?? []) {
     const field = (path[0] === 'name' ? 'name' : path[1]) as keyof ServerFields;
