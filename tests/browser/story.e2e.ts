@@ -4,7 +4,7 @@
  * go to test-results/browser.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
@@ -82,7 +82,7 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
   });
 
   test('a problem of the step leads to its trajectories, by keyboard', async () => {
-    await page.getByLabel('List', { exact: true }).selectOption({ label: 'one row a problem' });
+    await page.getByLabel('List', { exact: true }).selectOption({ label: 'problems' });
     const row = page.getByRole('region', { name: 'Problems' }).locator('tbody tr').first();
     await row.waitFor();
     const [, size] = String(await row.locator('td').nth(2).textContent()).split('/');
@@ -200,6 +200,28 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     await run('second').waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: 'Undo' }).click();
     await run('second').waitFor();
+  });
+
+  test('a task file that a draft of an earlier start names is said to be unknown, and chosen again', async () => {
+    const file = join(desk.out, 'sums.jsonl');
+    const rows = Array.from({ length: 20 }, (_, i) => JSON.stringify({ question: `${i}+1`, answer: `${i + 1}` }));
+    writeFileSync(file, rows.join('\n'));
+    await page.keyboard.press('Control+n');
+    await page.getByText('Draft saved').waitFor();
+    await page.evaluate(`(() => {
+      const draft = JSON.parse(localStorage.getItem('paretune.draft'));
+      localStorage.setItem('paretune.draft', JSON.stringify({ ...draft, tasks: ['handle:00000000/old.jsonl'] }));
+      location.reload();
+    })()`);
+    await page.getByRole('heading', { name: 'Runs' }).waitFor();
+    await page.keyboard.press('Control+n');
+    await page.getByRole('alert').getByText('old.jsonl: The file or folder is not known any more.').waitFor();
+    await look('draft-file');
+    served.answers.file = file;
+    await page.getByRole('button', { name: 'Choose it again…' }).click();
+    await page.getByRole('checkbox', { name: 'sums.jsonl' }).waitFor();
+    await page.getByText('old.jsonl').first().waitFor({ state: 'hidden' });
+    assert.equal(await page.getByRole('alert').count(), 0);
   });
 
   test('the death of the engine is a state, and the run goes on from its last step', async () => {

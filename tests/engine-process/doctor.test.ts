@@ -14,7 +14,7 @@ const agrees: GpuFinding = { name: 'cuda', state: 'agrees', message: 'cuda agree
 test('where no provider starts, the GPU is no "ok": the reason, what is needed, and that the CPU does all', () => {
   const { state, message, hint } = gpuOutcome([absent]);
   assert.equal(state, 'warning');
-  assert.match(message, /^no GPU can be used: .*no adapter/);
+  assert.match(message, /^No GPU can be used\. .*no adapter/);
   assert.match(hint!, /^Runs use the CPU.*graphics driver/);
   assert.equal(gpuOutcome([]).state, 'warning');
   assert.equal(gpuOutcome([{ ...agrees, state: 'differs' }]).state, 'warning');

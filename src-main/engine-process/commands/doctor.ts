@@ -115,7 +115,7 @@ export function gpuOutcome(found: readonly GpuFinding[]): Outcome {
     return { message: 'this ONNX Runtime has no provider for a GPU', state: 'warning', hint: `${cpu} ${systems}` };
   }
   const needs = [...new Set(found.map((finding) => finding.needs).filter((text) => text !== ''))].join(' ');
-  return { message: `no GPU can be used: ${message}`, state: 'warning', hint: `${cpu} ${needs}`.trim() };
+  return { message: `No GPU can be used. ${message}.`, state: 'warning', hint: `${cpu} ${needs}`.trim() };
 }
 
 export const command = defineCommand({
