@@ -180,6 +180,40 @@ test('the page has no Node, one frozen bridge, and reaches nothing but the app',
   assert.equal(seen.notified, 'denied');
 });
 
+test(
+  'what the window is made with is what the checklist asks for, and its permissions are denied',
+  options,
+  async () => {
+    const made = await running.evaluate(({ BrowserWindow }) => {
+      // not in Electron's types, but there: what the window was really given
+      const { webContents } = BrowserWindow.getAllWindows()[0];
+      return (webContents as unknown as { getLastWebPreferences(): Record<string, unknown> }).getLastWebPreferences();
+    });
+    const asked = {
+      contextIsolation: true,
+      nodeIntegration: false,
+      nodeIntegrationInWorker: false,
+      nodeIntegrationInSubFrames: false,
+      sandbox: true,
+      webSecurity: true,
+      webviewTag: false,
+      navigateOnDragDrop: false,
+    };
+    for (const [name, value] of Object.entries(asked)) assert.equal(made[name], value, name);
+    for (const name of ['allowRunningInsecureContent', 'experimentalFeatures', 'enableBlinkFeatures'])
+      assert.ok(!made[name], `${name}: ${made[name]}`);
+    const states = await page.evaluate(async () => {
+      const permissions = Reflect.get(navigator, 'permissions') as {
+        query(what: { name: string }): Promise<{ state: string }>;
+      };
+      return Promise.all(
+        ['geolocation', 'camera', 'microphone'].map(async (name) => (await permissions.query({ name })).state),
+      );
+    });
+    assert.deepEqual(states, ['denied', 'denied', 'denied']);
+  },
+);
+
 test('a page that tries to leave stays', options, async () => {
   await page.evaluate(() => {
     location.href = 'https://example.com/';

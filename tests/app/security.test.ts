@@ -1,6 +1,6 @@
 /** Electron's security checklist, item by item (facts: ecosystem A1), on recorders in place of Electron. */
 import assert from 'node:assert/strict';
-import { globSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
@@ -141,6 +141,32 @@ test('6, 8, 9, 10, 11: what the checklist bans stands nowhere in the app', () =>
   const banned =
     /webSecurity: false|allowRunningInsecureContent|experimentalFeatures|enableBlinkFeatures|allowpopups|nodeIntegration: true|contextIsolation: false|sandbox: false|executeJavaScript|autoUpdater|crashReporter|enableRemoteModule|createServer|\.listen\(/;
   for (const file of appFiles) assert.doesNotMatch(code(file), banned, file);
+  for (const file of globSync('src-renderer/**/*.{svelte,ts,html}', { cwd: root }))
+    assert.doesNotMatch(readFileSync(join(root, file), 'utf8'), /<(webview|iframe|object|embed|base)\b/, file);
+});
+
+test('the table of docs/security.md has all 20 items, and every test and file that it names is there', () => {
+  const text = readFileSync(join(root, 'docs/security.md'), 'utf8');
+  const rows = text.split('\n').filter((line) => /^\| \d+ /.test(line));
+  assert.deepEqual(
+    rows.map((row) => Number.parseInt(row.slice(2), 10)),
+    Array.from({ length: 20 }, (_, i) => i + 1),
+  );
+  const titles = (file: string) =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(/^test\(\s*'([^']+)'/gm)].map(([, title]) => title);
+  const here = titles('tests/app/security.test.ts');
+  const inElectron = titles('tests/app/electron.e2e.ts');
+  const names = (titles: string[], name: string) => titles.some((title) => title.startsWith(name));
+  for (const [, name] of text.matchAll(/e2e `([^`]+)`/g)) assert.ok(names(inElectron, name), name);
+  for (const row of rows) {
+    const [, , , where, test] = row.split('|');
+    const own = [...test.matchAll(/(?<!e2e )`([\d, ]+:)`/g)].map(([, name]) => name);
+    assert.ok(own.length > 0, row);
+    for (const name of own) assert.ok(names(here, name), name);
+    for (const [, file] of where.matchAll(/`([\w-]+\.ts)`/g))
+      assert.ok(appFiles.includes(`src-main/app/${file}`), file);
+  }
+  for (const [, path] of text.matchAll(/`((?:tests|docs)\/[^`]+)`/g)) assert.ok(existsSync(join(root, path)), path);
 });
 
 test('7: the policy allows own scripts and styles only, nothing inline, nothing remote', () => {
