@@ -199,7 +199,7 @@ test(
       webviewTag: false,
       navigateOnDragDrop: false,
     };
-    for (const [name, value] of Object.entries(asked)) assert.equal(made[name], value, name);
+    for (const [name, value] of Object.entries(asked)) assert.equal(Boolean(made[name]), value, name);
     for (const name of ['allowRunningInsecureContent', 'experimentalFeatures', 'enableBlinkFeatures'])
       assert.ok(!made[name], `${name}: ${made[name]}`);
     const states = await page.evaluate(async () => {
