@@ -159,7 +159,7 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     await page.getByLabel('Message').fill('7+8');
     await page.keyboard.press('Enter');
     await until(async () => held, 'an answer that was held back', 60);
-    await page.unroute('**/call');
+    await page.unrouteAll({ behavior: 'wait' });
     await until(async () => (await page.getByText(/cost [\d.]+, \d+ tokens/).count()) === 2, 'both answers', 60);
     await look('chat');
     await page.keyboard.press('Escape');
