@@ -6,6 +6,8 @@ export default defineConfig({
   root: import.meta.dirname,
   base: './',
   plugins: [svelte({ compilerOptions: { runes: true } })],
+  // rewrites what that Chromium does not know, light-dark() above all
+  css: { transformer: 'lightningcss' },
   // chrome108 is Electron 22, on which the app is tested where no newer one can be had
   // one file, no preloading script in the page: the content security policy allows scripts of our own only
   build: { outDir: '../dist/renderer', emptyOutDir: true, modulePreload: false, target: 'chrome108' },

@@ -1,7 +1,7 @@
 /**
- * The messages between the engine process and whoever supervises it (the command line now, the window's main process
- * later). Both ends check what they receive. Not here: what a command's payload or result looks like, which each file in
- * commands/ says for itself.
+ * The messages between the engine process and whoever supervises it (the command line, the window's main process). Both
+ * ends check what they receive. Not here: what a command's payload or result looks like, which each file in commands/ says
+ * for itself.
  *
  * A request is answered by any number of `event` and `progress` messages and then by exactly one `result` or `error`.
  * `stop` asks a request to finish what it is doing (a run: the step) and save; it still ends in a result or an error.

@@ -310,6 +310,10 @@ test('a model is exported into the folder that a dialog answers, and the window 
   }, folder);
   const picked = await call('pickFolder', { purpose: 'export' });
   assert.match(picked!.handle, /^handle:[0-9a-f-]{36}\/exports$/);
+  // the tests' data folder is named by PARETUNE_HOME
+  assert.equal((await call('settings', {})).dataFolderFixed, true);
+  const refused = (await refusal('moveData', { to: picked!.handle })) as { message: string };
+  assert.match(refused.message, /PARETUNE_HOME/);
   const exported = await call('export', { run: 'short', to: picked!.handle, problems: 8, target: 'transformers.js' });
   assert.ok(readdirSync(folder).length === 1, readdirSync(folder).join());
   assert.ok(existsSync(join(folder, readdirSync(folder)[0], 'config.json')));

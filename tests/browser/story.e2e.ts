@@ -4,7 +4,7 @@
  * go to test-results/browser.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
@@ -199,6 +199,18 @@ describe('the story', { skip, timeout: 1_200_000 }, () => {
     await page.getByRole('button', { name: 'Delete second' }).click();
     await run('second').waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: 'Undo' }).click();
+    await run('second').waitFor();
+  });
+
+  test('all data are moved to another folder and are there again', async () => {
+    await page.keyboard.press('Control+6');
+    served.answers.folder = join(desk.folder, 'elsewhere');
+    mkdirSync(served.answers.folder);
+    await page.getByRole('button', { name: 'Move…' }).click();
+    await page.getByText('All data now lies in', { exact: false }).waitFor();
+    assert.deepEqual(readdirSync(served.answers.folder), ['data']);
+    await page.keyboard.press('Control+1');
+    await run('first').waitFor();
     await run('second').waitFor();
   });
 
