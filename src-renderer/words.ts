@@ -344,6 +344,7 @@ export const words = {
     } as Record<string, string>,
     corpus: 'with a corpus',
     preview: 'Preview',
+    repeats: (n: number) => `${plural(n, 'row repeats an earlier question and is', 'rows repeat earlier questions and are')} left out.`,
     counts: (t: number, s: number, r: number) => `${t} train, ${s} selection, ${r} report`,
     errors: 'This file cannot be used as it is:',
     use: 'Use in a new run',

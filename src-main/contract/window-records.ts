@@ -263,6 +263,8 @@ export type TaskRow = { name: string; tools: string[]; hasCorpus: boolean };
 /** What a task file holds; `errors` name their lines, `hint` what lines may hold, `problems` are the first few. */
 export type TaskPreview = TaskRow & {
   counts: { train: number; selection: number; report: number };
+  /** rows that repeat the question of an earlier one, and are left out */
+  repeats: number;
   problems: Problem[];
   errors: string[];
   hint: string;

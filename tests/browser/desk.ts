@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { buildWindow, chromiumPath, launch, violations } from './open-window.ts';
 import { type Served, serve } from './serve.ts';
@@ -25,6 +25,8 @@ export type Desk = {
   until(done: () => Promise<boolean>, what: string, seconds?: number): Promise<void>;
   /** the view as it is, in both themes and sizes: a picture each, nothing that axe finds, nothing cut off */
   look(name: string): Promise<void>;
+  /** files and folders dragged from outside and dropped on the middle of the window; all of one folder */
+  drop(...paths: string[]): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -93,7 +95,27 @@ export async function openDesk(): Promise<Desk> {
     await page.setViewportSize(size);
   }
 
+  const devtools = await page.context().newCDPSession(page);
+  async function drop(...files: string[]): Promise<void> {
+    served.drops.folder = dirname(files[0]);
+    const data = { items: [], files, dragOperationsMask: 1 };
+    const place = { x: size.width / 2, y: size.height / 2, data };
+    const drag = (type: 'dragEnter' | 'dragOver' | 'drop') =>
+      devtools.send('Input.dispatchDragEvent', { type, ...place });
+    // a place that is replaced under the pointer takes no drop
+    await page.locator('main [role=status][aria-label=Loading]').first().waitFor({ state: 'detached' });
+    // a pointer that moves sends many of these; a drop before the window has said that it takes one is ignored
+    const taken = page.locator('body[data-over]');
+    for (let tries = 0; tries < 40 && (await taken.count()) === 0; tries++) {
+      await drag('dragEnter');
+      await drag('dragOver');
+      await page.waitForTimeout(50);
+    }
+    await drag('drop');
+  }
+
   return {
+    drop,
     folder,
     out,
     served,

@@ -53,7 +53,11 @@ async function* readArray(path: string): AsyncGenerator<Row> {
     );
   }
   const parsed = parse(await readFile(path), rowLimits.depth + 1);
-  if (typeof parsed === 'string') throw new ParetuneError('bad-data', `${path}: ${parsed}.`);
+  if (typeof parsed === 'string') {
+    throw new ParetuneError('bad-data', `${path}: ${parsed}.`, {
+      hint: 'The file is damaged or incomplete: save it again, as one JSON array or as one JSON object a line.',
+    });
+  }
   const rows = parsed.value as Json[];
   for (const [i, value] of rows.entries()) yield toRow(`row ${i + 1}`, value);
 }

@@ -23,6 +23,8 @@ export type TaskSource = {
   tools: string[];
   /** what `search` looks through: documents, a file that the caller opens (`openCorpus`), or nothing */
   corpus: CorpusDocument[] | { path: string } | null;
+  /** rows of a file that repeat the question of an earlier one, and are left out */
+  repeats?: number;
   /**
    * `count` distinct problems of a split, or all there are when it holds fewer. The same arguments give the same
    * problems in the same order; no problem is in two splits, except those marked `unseen: false` in every split

@@ -36,7 +36,8 @@ const smallFile = 60;
 /** Opens a task file. Throws a ParetuneError that lists the rows that cannot be used. */
 export async function openTask(path: string, options: OpenTaskOptions = {}): Promise<TaskSource> {
   const name = options.name ?? basename(path, extname(path));
-  const own = withoutRepeats(await readAll(path, rowHint, readTaskRow));
+  const all = await readAll(path, rowHint, readTaskRow);
+  const own = withoutRepeats(all);
   const splits = chooseSplits(own, options.report !== undefined);
   const rows = own.map((row, i) => ({ row, split: splits[i] }));
   if (options.report !== undefined) {
@@ -56,6 +57,7 @@ export async function openTask(path: string, options: OpenTaskOptions = {}): Pro
     name,
     tools,
     corpus: corpusOf(path, options, own),
+    repeats: all.length - own.length,
     problems(split, count, seed) {
       const all = problems.filter((problem) => problem.split === split);
       const items = permutation(all.length, randomStream(seed, name, split));
