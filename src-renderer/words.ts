@@ -408,6 +408,8 @@ export const words = {
     silent: 'It says nothing of itself.',
     definition: 'Definition',
     schema: 'Parameters (JSON Schema)',
+    difference: 'What changed since it was approved',
+    hiddenDifference: 'Nothing of what is shown: another part of the definition (its annotations, its form of results, characters that cannot be seen) or how its server is reached.',
     hash: 'Hash',
     hashMeans: 'of the definition and the command or address; an approval pins it',
     price: 'Price of one call',

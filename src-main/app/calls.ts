@@ -150,7 +150,7 @@ export function callHandlers(context: CallContext): CallHandlers {
     const asked = reading.ask(command, payload as Json, {
       onProgress: (progress) => feed.tell({ kind: 'progress', name, progress }),
     });
-    const row = (await asked.result) as McpServerRow;
+    const row = (await cancellable(name, asked, asked.result)) as McpServerRow;
     feed.tell({ kind: 'changed', what: 'tools' });
     return ownServerOf(row, shown);
   }

@@ -46,11 +46,14 @@ export type McpApproval = z.output<typeof mcpApprovalSchema>;
 
 const definition = z.record(z.string(), z.json());
 
+/** An approval as it is kept: with the definition it was given for, so that what has changed since can be shown. */
+const keptApproval = z.strictObject({ ...mcpApprovalSchema.shape, definition: definition.optional() });
+
 /** One server's entry: how it is reached, the definitions last seen, the approvals by tool. */
 export const mcpEntrySchema = z.strictObject({
   server: mcpServerSchema,
   seen: z.array(definition).max(128),
-  approvals: z.record(z.string().regex(mcpToolPart), mcpApprovalSchema),
+  approvals: z.record(z.string().regex(mcpToolPart), keptApproval),
 });
 export type McpEntry = z.output<typeof mcpEntrySchema>;
 
@@ -74,6 +77,8 @@ export type McpToolRow = {
   state: McpToolState;
   unattended: boolean;
   price: number;
+  /** of a `changed` tool: what it said and took when it was approved; null where that was not kept */
+  before: { description: string; parameters: Json } | null;
 };
 
 export type McpServerRow = {

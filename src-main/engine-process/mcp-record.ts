@@ -91,6 +91,13 @@ export function serverRows({ servers }: McpRecord): McpServerRow[] {
   }));
 }
 
+/** What a person reads of a definition. */
+function shownOf(definition: object | undefined): McpToolRow['before'] {
+  if (definition === undefined) return null;
+  const { description, parameters } = specOf(definition as McpDefinition);
+  return { description, parameters };
+}
+
 function toolRows(server: string, { server: launch, seen, approvals }: McpEntry): McpToolRow[] {
   const offered = seen.map((item): McpToolRow => {
     const definition = item as McpDefinition;
@@ -106,6 +113,7 @@ function toolRows(server: string, { server: launch, seen, approvals }: McpEntry)
       state,
       unattended: approval?.unattended ?? false,
       price: approval?.price ?? 1,
+      before: state === 'changed' ? shownOf(approval?.definition) : null,
     };
   });
   const names = new Set(seen.map(({ name }) => name));
@@ -120,6 +128,7 @@ function toolRows(server: string, { server: launch, seen, approvals }: McpEntry)
         state: 'gone',
         unattended,
         price,
+        before: null,
       }),
     );
   return [...offered, ...gone];

@@ -30,7 +30,8 @@ export function approvalOf(dataFolder: string, name: string, watch: Watch): McpA
       hint: `If its calls change nothing outside, mark it: in the Tools view, or with paretune tools approve ${name} --unattended`,
     });
   }
-  return approval;
+  const { hash, unattended, price } = approval;
+  return { hash, unattended, price };
 }
 
 /**

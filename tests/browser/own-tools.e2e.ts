@@ -138,7 +138,7 @@ describe("tools of the user's own", { skip, timeout: 900_000 }, () => {
     await page.getByRole('button', { name: 'Add or approve tools of your own' }).click();
     await row().getByText('changed since approval').waitFor();
     await page.getByRole('alert').filter({ hasText: 'stopped until it is approved again' }).waitFor();
-    await sheet().getByText('"digits of the result"', { exact: false }).waitFor();
+    await sheet().getByText('+         "description": "digits of the result"', { exact: false }).first().waitFor();
     await desk.look('own-tools-changed');
     assert.equal(calls().length, before, 'it was not called');
     await sheet().getByRole('button', { name: 'Approve the definition as it is now' }).click();

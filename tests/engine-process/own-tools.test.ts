@@ -118,11 +118,14 @@ test('a changed definition is found at once, is asked again, and a run begun wit
   await assert.rejects(run(tryTool, { name: calculator, inputs: ['1+1'] }), { code: 'tool', message: /changed/ });
   const { tools } = await run(look, { name: 'calc' });
   assert.equal(tools[0].state, 'changed');
+  assert.equal(tools[0].description, 'Another tool.');
+  assert.equal(tools[0].before?.description, 'Computes one operation.', 'what it was is shown beside it');
   assert.throws(() => withOwnTools(config(), folder), { message: /changed/, hint: /tools approve/ });
   await assert.rejects(run(approve, { tool: calculator, hash: row.tools[0].hash, unattended: true, price: 1 }), {
     message: /not the one that was read/,
   });
-  await run(approve, { tool: calculator, hash: tools[0].hash, unattended: true, price: 1 });
+  const again = await run(approve, { tool: calculator, hash: tools[0].hash, unattended: true, price: 1 });
+  assert.equal(again.before, null);
   await assert.rejects(ownToolOpener(folder, 'unattended', pins)(calculator), {
     message: /begun with another definition/,
   });

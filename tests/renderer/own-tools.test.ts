@@ -1,8 +1,10 @@
 /** The form of an MCP server, inputs of a try, and what becomes of the definitions that a copied run was begun with. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { runConfigSchema } from '../../src-main/contract/run-config.ts';
 import { configOf, draftOf, pinsOf, withTool } from '../../src-renderer/runs/draft.ts';
+import { lineDiff } from '../../src-renderer/tools/line-diff.ts';
 import { noServer, payloadOf, serverOf } from '../../src-renderer/tools/server-form.ts';
 import { argumentOf, inputOf, serversOf } from '../../src-renderer/tools/trial.ts';
 
@@ -54,6 +56,28 @@ test('an input is all arguments where it is a JSON object, else the text of the 
   assert.equal(argumentOf({ properties: { a: {} }, required: [] }), 'a');
   assert.equal(argumentOf(null), 'input');
   assert.deepEqual(serversOf(['python', 'mcp:a/x', 'mcp:a/y', 'mcp:b/x']), ['a', 'b']);
+});
+
+test('a difference keeps both texts and marks as few lines as it can', () => {
+  const lines = (before: string, after: string) => lineDiff(before, after).map(({ kind, text }) => `${kind} ${text}`);
+  assert.deepEqual(lines('a\nb\nc', 'a\nx\nc\nd'), ['same a', 'gone b', 'new x', 'same c', 'new d']);
+  assert.deepEqual(lines('a', 'a'), ['same a']);
+  const text = fc.array(fc.constantFrom('a', 'b', 'c', '{'), { maxLength: 12 }).map((all) => all.join('\n'));
+  fc.assert(
+    fc.property(text, text, (before, after) => {
+      const found = lineDiff(before, after);
+      const side = (other: 'gone' | 'new') =>
+        found.flatMap(({ kind, text }) => (kind === other ? [] : [text])).join('\n');
+      assert.equal(side('new'), before);
+      assert.equal(side('gone'), after);
+    }),
+  );
+  const long = Array.from({ length: 3000 }, (_, i) => `${i}`);
+  assert.equal(
+    lineDiff(long.join('\n'), long.map((line) => `new ${line}`).join('\n')).length,
+    6000,
+    'too long to be compared: replaced',
+  );
 });
 
 const tool = 'mcp:calc/calculator';

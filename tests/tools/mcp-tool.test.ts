@@ -148,6 +148,19 @@ test('a program that says nothing and ignores a polite end is an error in time a
   assert.deepEqual(pids().filter(isRunning), []);
 });
 
+test('a start that the user ends is over at once, and its program is gone', async (t) => {
+  const { server, pids } = started(t, 'hang-at-start');
+  const stop = new AbortController();
+  const connecting = connectMcp('test', server, mcpLimits, stop.signal);
+  while (!existsSync(`${(server as { args: string[] }).args[2]}.pids`))
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  stop.abort();
+  await assert.rejects(connecting, { code: 'interrupted' });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.deepEqual(pids().filter(isRunning), []);
+  await assert.rejects(connectMcp('test', server, mcpLimits, stop.signal), { code: 'interrupted' });
+});
+
 test('a program that ends in a call breaks that call; the next one begins it anew', async (t) => {
   const dead = await approved(t, started(t, 'crash').server, short);
   await assert.rejects(dead.call({ expression: '1+1' }));

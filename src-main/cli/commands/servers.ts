@@ -156,4 +156,7 @@ function printDefinition(session: Session, { reached }: McpServerRow, row: McpTo
   session.print(`what it says of itself: ${row.description || 'nothing'}`);
   session.print(`parameters: ${JSON.stringify(row.parameters, null, 2)}`);
   session.print(`hash: ${row.hash}`);
+  if (row.before === null) return;
+  session.print(`\nwhen it was approved it said: ${row.before.description || 'nothing'}`);
+  session.print(`and took: ${JSON.stringify(row.before.parameters, null, 2)}`);
 }

@@ -9,7 +9,7 @@ import { changeMcpRecord, readMcpRecord, serverRows } from '../mcp-record.ts';
 
 export const command = defineCommand({
   payload: z.strictObject({ name: mcpServerName, server: mcpServerSchema }),
-  async run({ name, server }, { dataFolder, progress }): Promise<McpServerRow> {
+  async run({ name, server }, { dataFolder, progress, signal }): Promise<McpServerRow> {
     const refuseKnown = (servers: object) => {
       if (!Object.hasOwn(servers, name)) return;
       throw new ParetuneError('usage', `There is an MCP server ${name} already.`, {
@@ -19,7 +19,7 @@ export const command = defineCommand({
     refuseKnown(readMcpRecord(dataFolder).servers);
     if (server.kind === 'http') checkAddress(server.url);
     progress({ label: `starting ${name}`, done: 0, total: 0 });
-    const seen = await readDefinitions(name, server);
+    const seen = await readDefinitions(name, server, signal);
     changeMcpRecord(dataFolder, (servers) => {
       refuseKnown(servers);
       servers[name] = { server, seen, approvals: {} };

@@ -33,7 +33,8 @@ export const command = defineCommand({
       );
     }
     changeMcpRecord(dataFolder, (servers) => {
-      entryOf(servers, server).approvals[tool] = approval;
+      const { approvals, seen } = entryOf(servers, server);
+      approvals[tool] = { ...approval, definition: seen.find((definition) => definition.name === tool) };
     });
     return find()!;
   },

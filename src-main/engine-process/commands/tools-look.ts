@@ -7,10 +7,10 @@ import { changeMcpRecord, entryOf, readMcpRecord, serverRows } from '../mcp-reco
 
 export const command = defineCommand({
   payload: z.strictObject({ name: mcpServerName }),
-  async run({ name }, { dataFolder, progress }): Promise<McpServerRow> {
+  async run({ name }, { dataFolder, progress, signal }): Promise<McpServerRow> {
     const { server } = entryOf(readMcpRecord(dataFolder).servers, name);
     progress({ label: `starting ${name}`, done: 0, total: 0 });
-    const seen = await readDefinitions(name, server);
+    const seen = await readDefinitions(name, server, signal);
     changeMcpRecord(dataFolder, (servers) => {
       entryOf(servers, name).seen = seen;
     });

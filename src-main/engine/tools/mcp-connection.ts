@@ -108,12 +108,19 @@ function environmentOf(names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, process.env[name]!]));
 }
 
-/** Starts or reaches a server and reads its tools. Errors: `tool`, with what the server wrote last. */
+/**
+ * Starts or reaches a server and reads its tools. Errors: `tool`, with what the server wrote last; `interrupted` where
+ * `signal` ended the start.
+ */
 export async function connectMcp(
   name: string,
   server: McpServer,
   limits: McpLimits = mcpLimits,
+  signal?: AbortSignal,
 ): Promise<McpConnection> {
+  const interrupted = () =>
+    new ParetuneError('interrupted', `The MCP server ${name} was ended before it had told its tools.`);
+  if (signal?.aborted) throw interrupted();
   const transport =
     server.kind === 'stdio'
       ? new StdioClientTransport({
@@ -145,18 +152,25 @@ export async function connectMcp(
       },
     },
   );
+  const kill = () => {
+    if (pid === null) return;
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // it has ended
+    }
+    running.delete(pid);
+  };
   const close = async () => {
     open = false;
     await client.close().catch(() => {});
-    if (pid !== null) {
-      try {
-        process.kill(pid, 'SIGKILL'); // nothing there any more, as a rule
-      } catch {
-        // it has ended
-      }
-      running.delete(pid);
-    }
+    kill(); // nothing there any more, as a rule
   };
+  const stop = () => {
+    kill(); // what was not let start is not asked politely
+    breakOff(interrupted());
+  };
+  signal?.addEventListener('abort', stop, { once: true });
   client.onclose = () => {
     open = false;
     if (pid !== null) running.delete(pid);
@@ -177,6 +191,7 @@ export async function connectMcp(
       const { tools } = await Promise.race([broken, client.listTools(undefined, { timeout: limits.startMs })]);
       return checkDefinitions(name, tools);
     });
+    signal?.removeEventListener('abort', stop); // it was for the start
     let busy = 0;
     const queue: (() => void)[] = [];
     return {
