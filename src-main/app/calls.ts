@@ -4,7 +4,7 @@
  * no view with it.
  */
 import { statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { ParetuneError } from '../contract/errors.ts';
 import type { Json } from '../contract/records.ts';
 import { type McpServerRow, mcpPrefix } from '../contract/mcp.ts';
@@ -283,7 +283,7 @@ export function callHandlers(context: CallContext): CallHandlers {
     saveFile: ({ name, data }) =>
       dialog(async () => {
         const path = await desktop.askSave(appWords.dialogs.save, name);
-        if (path !== null) writeFileSync(path, data);
+        if (path !== null) writeFileSync(outside(desktop.dataFolder(), path), data);
         return path;
       }),
     async showInFolder({ handle }) {
@@ -339,6 +339,15 @@ function refusedWhile(moving: () => boolean, handlers: CallHandlers): CallHandle
     return [name, apart.includes(name) ? answer : guard];
   });
   return Object.fromEntries(guarded) as CallHandlers;
+}
+
+/** A path that is not within the data folder: what runs, and what may run, is not for a page to write. */
+function outside(dataFolder: string, path: string): string {
+  const way = relative(dataFolder, path);
+  if (way.startsWith('..') || isAbsolute(way)) return path;
+  throw new ParetuneError('usage', 'Nothing is saved into the data folder: it is for Paretune alone.', {
+    hint: 'Choose another folder.',
+  });
 }
 
 function underMove(): ParetuneError {

@@ -1,6 +1,6 @@
 /** MCP servers at the window's side of the door: no program starts that the user was not shown whole and said yes to. */
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -42,11 +42,14 @@ function window(answer: () => boolean | Promise<boolean>) {
   const computing = engineLane({ start: () => computer, silenceMs: 60_000 });
   const asked: Question[] = [];
   const later = (done: () => void, ms: number) => void setTimeout(done, ms).unref();
-  const settings = openSettings(join(mkdtempSync(join(tmpdir(), 'paretune-own-')), 'settings.json'));
+  const folder = mkdtempSync(join(tmpdir(), 'paretune-own-'));
+  const settings = openSettings(join(folder, 'settings.json'));
   const feed = feedSource(() => {}, later);
   const handles = makeHandles({ home, folders: () => [] });
   const desktop = {
     homeFolder: home,
+    dataFolder: () => folder,
+    askSave: async (_: string, name: string) => join(folder, name),
     confirm: async (question: Question) => {
       asked.push(question);
       return answer();
@@ -79,7 +82,7 @@ function window(answer: () => boolean | Promise<boolean>) {
     reader.say({ kind: 'result', id: reader.idOf(command), result: result as never });
   };
   const end = () => Promise.all([reading.end(0), computing.end(0)]);
-  return { call, asked, sent, reply, end };
+  return { call, asked, sent, reply, end, folder };
 }
 
 test('a program is started after a yes to its whole command and its variables, and it is the one that was shown', async () => {
@@ -181,6 +184,14 @@ test('the list, a look and an approval go to the engine that has time while a ru
     sent().map(([command]) => command),
     ['tools-list', 'tools-look', 'tools-approve', 'tools-try'],
   );
+  await end();
+});
+
+test('the page cannot write the record of servers either, not even into a folder that the user picks', async () => {
+  const { call, folder, end } = window(() => true);
+  const answer = await call('saveFile', { name: 'tools.json', data: '{}' });
+  assert.ok(!answer.ok && /data folder/.test(answer.error.message));
+  assert.equal(existsSync(join(folder, 'tools.json')), false);
   await end();
 });
 
