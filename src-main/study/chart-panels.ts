@@ -7,11 +7,14 @@
 export type ChartLine = {
   name: string;
   points: { x: number; y: number }[];
-  /** a mark on the last point, with its 95 % interval where there is one */
-  end?: { x: number; y: number; low: number | null; high: number | null };
+  /** a mark, with its 95 % intervals where there are any */
+  end?: { x: number; y: number; xInterval?: Range | null; yInterval?: Range | null };
 };
 
-export type ChartPanel = { title: string; xLabel: string; yLabel: string; lines: ChartLine[] };
+type Range = { low: number; high: number };
+
+/** `yMost`: what y cannot exceed, such as 1 for a share; intervals are cut off there and at 0 */
+export type ChartPanel = { title: string; xLabel: string; yLabel: string; yMost?: number; lines: ChartLine[] };
 
 const panel = { width: 350, height: 260, left: 52, right: 14, top: 34, bottom: 40 };
 const columnsAtMost = 2;
@@ -59,15 +62,17 @@ ${legend.join('\n')}
 `;
 }
 
-function drawPanel({ title, xLabel, yLabel, lines }: ChartPanel, names: readonly string[]): string {
+function drawPanel({ title, xLabel, yLabel, yMost, lines }: ChartPanel, names: readonly string[]): string {
   const { width, height, left, right, top, bottom } = panel;
   const heading = `<text class="title" x="${left}" y="16">${escapeXml(title)}</text>`;
   const ends = lines.flatMap(({ end }) => (end === undefined ? [] : [end]));
   const points = [...lines.flatMap((line) => line.points), ...ends].filter(({ x, y }) => Number.isFinite(x + y));
   if (points.length === 0) return `${heading}<text x="${left}" y="${height / 2}">nothing measured</text>`;
-  const bars = ends.flatMap(({ low, high }) => (low === null || high === null ? [] : [low, high]));
-  const xs = axis(points.map(({ x }) => x));
-  const ys = axis([...points.map(({ y }) => y), ...bars]);
+  const cut = ({ low, high }: Range, most = high): Range => ({ low: Math.max(0, low), high: Math.min(most, high) });
+  const across = ends.flatMap(({ xInterval }) => (xInterval ? Object.values(cut(xInterval)) : []));
+  const upright = ends.flatMap(({ yInterval }) => (yInterval ? Object.values(cut(yInterval, yMost)) : []));
+  const xs = axis([...points.map(({ x }) => x), ...across]);
+  const ys = axis([...points.map(({ y }) => y), ...upright], yMost);
   const px = (x: number) => round(left + ((x - xs.low) / (xs.high - xs.low)) * (width - left - right));
   const py = (y: number) => round(height - bottom - ((y - ys.low) / (ys.high - ys.low)) * (height - top - bottom));
   const grid = [
@@ -81,36 +86,46 @@ function drawPanel({ title, xLabel, yLabel, lines }: ChartPanel, names: readonly
     const at = look(names.indexOf(name));
     const known = own.filter(({ x, y }) => Number.isFinite(x + y));
     const path = known.map(({ x, y }, i) => `${i === 0 ? 'M' : 'L'}${px(x)} ${py(y)}`).join('');
-    const bar =
-      end === undefined || end.low === null || end.high === null
-        ? ''
-        : `<path class="line" ${at} d="M${px(end.x)} ${py(end.low)}V${py(end.high)}"/>`;
+    const [wide, tall] = [end?.xInterval && cut(end.xInterval), end?.yInterval && cut(end.yInterval, yMost)];
+    const bars = [
+      end && wide ? `M${px(wide.low)} ${py(end.y)}H${px(wide.high)}` : '',
+      end && tall ? `M${px(end.x)} ${py(tall.low)}V${py(tall.high)}` : '',
+    ].join('');
     const mark =
       end === undefined
         ? ''
-        : `<circle ${at} fill="var(--paper)" stroke-width="2" cx="${px(end.x)}" cy="${py(end.y)}" r="3.5"/>`;
-    return `${path === '' ? '' : `<path class="line" ${at} d="${path}"/>`}${bar}${mark}`;
+        : `<circle stroke="${colourOf(names.indexOf(name))}" fill="var(--paper)" stroke-width="2" cx="${px(end.x)}" cy="${py(end.y)}" r="3.5"/>`;
+    return `${[path, bars].map((d) => (d === '' ? '' : `<path class="line" ${at} d="${d}"/>`)).join('')}${mark}`;
   });
   return `${heading}${grid.join('')}${drawn.join('')}<text x="${width - right}" y="${height - bottom + 30}" text-anchor="end">${escapeXml(xLabel)}</text><text x="${left}" y="${top - 6}">${escapeXml(yLabel)}</text>`;
 }
 
-/** A range of round numbers around the values, with its ticks. */
-export function axis(values: readonly number[]): { low: number; high: number; ticks: number[] } {
+/** A range of round numbers around the values, with its ticks; none above `most`. */
+export function axis(values: readonly number[], most?: number): { low: number; high: number; ticks: number[] } {
   const [smallest, largest] = [Math.min(...values), Math.max(...values)];
   // below 1e-9 there is no difference that a picture could show
   const width = largest - smallest;
-  const span = width > 1e-9 ? width : Math.max(Math.abs(largest), 1e-3);
+  const span = width > 1e-9 ? width : Math.max(Math.abs(largest), 1e-9);
   const power = 10 ** Math.floor(Math.log10(span / 4));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= (span / 4) * (1 - 1e-9))!;
-  const first = Math.floor(smallest / step + 1e-9);
+  const cut = most !== undefined && largest <= most;
+  const first = Math.min(
+    Math.floor(smallest / step + 1e-9),
+    cut ? Math.ceil(most / step) - 1 : Number.POSITIVE_INFINITY,
+  );
   const last = Math.max(first + 1, Math.ceil(largest / step - 1e-9));
   const ticks = Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  if (cut && ticks[ticks.length - 1] > most) ticks[ticks.length - 1] = most;
   return { low: ticks[0], high: ticks[ticks.length - 1], ticks };
 }
 
 function look(i: number): string {
   const dash = dashes[Math.floor(i / colours.length) % dashes.length] || dashes[i % dashes.length];
-  return `stroke="${colours[i % colours.length]}"${dash === '' ? '' : ` stroke-dasharray="${dash}"`}`;
+  return `stroke="${colourOf(i)}"${dash === '' ? '' : ` stroke-dasharray="${dash}"`}`;
+}
+
+function colourOf(i: number): string {
+  return colours[i % colours.length];
 }
 
 function describe(title: string, panels: readonly ChartPanel[]): string {

@@ -53,7 +53,11 @@ export type StudySummary = {
   questions: Record<string, string>;
   runs: { planned: number; done: number; otherSettings: number };
   notRun: { block: string; planned: number; done: number }[];
+  /** every run that is missing, seeds together */
+  missing: { cell: string; variant: string; method: string; seeds: number[] }[];
   cpuHours: number;
+  /** of the single runs, one after the other */
+  hours: number;
   commits: string[];
   machines: string[];
   versions: string[];
@@ -70,7 +74,7 @@ export type SeedRun = { seed: number; shard: Shard; last: Measures; start: Measu
 /** The summary of what is there. */
 export function summarize(study: Study, shards: ReadonlyMap<string, Shard>): StudySummary {
   const runs = studyRuns(study);
-  const { done, others } = matchShards(runs, shards);
+  const { done, missing, others } = matchShards(runs, shards);
   const keyOf = (run: { cell: string; variant: string }) => `${run.cell}\n${run.variant}`;
   const groups = [...Map.groupBy(runs, keyOf).values()].map(([{ cell, variant }]) => ({ cell, variant }));
   const find = (cell: string, variant: string, method: string): SeedRun[] =>
@@ -109,7 +113,12 @@ export function summarize(study: Study, shards: ReadonlyMap<string, Shard>): Stu
       planned: members.length,
       done: members.filter(({ configHash }) => shards.has(configHash)).length,
     })),
+    missing: [...Map.groupBy(missing, (run) => `${keyOf(run)}\n${run.method}`).values()].map((members) => {
+      const [{ cell, variant, method }] = members;
+      return { cell, variant, method, seeds: members.map(({ seed }) => seed).sort((a, b) => a - b) };
+    }),
     cpuHours: done.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) / 3600,
+    hours: done.reduce((sum, { seconds }) => sum + seconds, 0) / 3600,
     commits: unique(done.map(({ commit }) => commit)),
     machines: unique(
       done.map(({ machine: m }) => `${m.cpu}, ${m.platform}, ${m.threads} thread${m.threads > 1 ? 's' : ''}`),
@@ -123,7 +132,7 @@ export function summarize(study: Study, shards: ReadonlyMap<string, Shard>): Stu
     tie: study.tie,
     tables,
     duels: tables.flatMap(({ cell, variant, rows }) => duelsOf(cell, variant, rows.slice(1), find, study.tie)),
-    tests: testFamily(study, find),
+    tests: testFamily(study, runs, find),
   };
 }
 

@@ -80,7 +80,7 @@ test('a test is the paired test of its seeds, corrected over the whole family, t
     ),
   );
   assert.equal(half.tests[0].pHolm, over.pHolm);
-  assert.deepEqual([half.tests[1].verdict, half.tests[1].p, half.tests[1].n], ['not run', null, 0]);
+  assert.deepEqual([half.tests[1].verdict, half.tests[1].p, half.tests[1].n], ['not yet', null, 0]);
 });
 
 test('a claim with factor, margin and the start policy is tested as it is written', () => {

@@ -30,7 +30,10 @@ export function studyCommand(program: Command): void {
     .argument('<file>', 'a study: methods, seeds, tasks, starts, questions (YAML or JSON)')
     .option('--jobs <n>', 'runs at the same time, each in a process of its own', '1')
     .option('--shards <folder>', 'where the results of single runs lie (default: beside the file, NAME.shards)')
-    .option('--out <folder>', 'where the report goes (default: beside the file, NAME.report)')
+    .option(
+      '--out <path>',
+      'folder of the report, or a file NAME.md with its figures in NAME (default: beside the study, NAME.report)',
+    )
     .option('--only <words>', 'only runs whose label holds all of these words, e.g. "under hvg"')
     .option('--limit <n>', 'stop after so many runs')
     .option('--log', 'keep each run with all its trajectories in the data folder, as tune does (one job)')
@@ -42,6 +45,7 @@ export function studyCommand(program: Command): void {
         'study studies/tiny.yaml',
         'study studies/full.yaml --jobs 2 --limit 10',
         'study studies/full.yaml --report --json',
+        'study studies/full.yaml --report --out docs/results.md',
       ),
     )
     .action(
@@ -63,12 +67,20 @@ export function studyCommand(program: Command): void {
           await runStudy(session, study.name, wanted.slice(0, limit), { jobs, log, shardFolder, labelOf });
         }
         const summary = summarize(study, readShards(shardFolder));
-        for (const [name, text] of reportFiles(summary, `paretune study ${file}`)) writeText(join(out, name), text);
+        const [folder, name] = extname(out) === '.md' ? [dirname(out), basename(out)] : [out, 'report.md'];
+        const files = reportFiles(summary, commandOf(file, options), name);
+        for (const [path, text] of files) writeText(join(folder, path), text);
         session.print(textOf(study, summary));
-        session.print(`report: ${join(out, 'report.md')}\nshards: ${shardFolder}`);
-        return { ...summary, report: join(out, 'report.md'), shards: shardFolder } as unknown as Json;
+        session.print(`report: ${join(folder, name)}\nshards: ${shardFolder}`);
+        return { ...summary, report: join(folder, name), shards: shardFolder } as unknown as Json;
       }),
     );
+}
+
+/** What makes the same report again, typed in the checkout. What only changes which runs come first is left out. */
+function commandOf(file: string, { shards, out, report }: Options): string {
+  const given = [report ? '--report' : '', shards ? `--shards ${shards}` : '', out ? `--out ${out}` : ''];
+  return ['npm run paretune -- study', file, ...given].filter((word) => word !== '').join(' ');
 }
 
 /** How a run is called on the screen and in `--only`. */
@@ -91,7 +103,7 @@ function textOf(study: Study, summary: StudySummary): string {
     return `${cell}${variant === 'default' ? '' : `, ${variant}`}\n${table(columns, lines)}`;
   });
   const verdicts = summary.tests.map(
-    (test) => `(${test.question}) ${test.cell}: ${test.claim}: ${test.verdict} (n = ${test.n})`,
+    (test) => `(${test.question}) ${test.cell}: ${test.claim}: ${test.verdict} (${test.n} of ${test.planned} pairs)`,
   );
   return [`${study.title}: ${summary.runs.done} of ${summary.runs.planned} runs`, ...tables, verdicts.join('\n')]
     .filter((part) => part !== '')
