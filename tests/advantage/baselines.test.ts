@@ -48,6 +48,77 @@ test('OTC: a failure earns nothing, and a third objective multiplies', () => {
   assert.deepEqual(otc(['success', 'tool']).advantages(inputOf([unsolved]), null).advantages, [[0, 0]]);
 });
 
+test('OTC has the values of its formulas for every pair of calls and fewest calls', () => {
+  // columns: m = 0 to 4; computed from f and s as printed, in Python
+  const table = [
+    [1, 0.866025403784, Math.SQRT1_2, 0.587785252292, 0.5],
+    [0, 1, 0.866025403784, Math.SQRT1_2, 0.587785252292],
+    [0, 0.866025403784, 1, 0.951056516295, 0.866025403784],
+    [0, Math.SQRT1_2, 0.951056516295, 1, 0.974927912182],
+  ];
+  table.forEach((row, n) => {
+    near(
+      row.map((_, m) => callScore(m, n)),
+      row,
+      1e-11,
+    );
+  });
+});
+
+/** Three groups of four with calls 0 to 2 more than the fewest; sampled tokens. */
+const [e1, e2] = [Math.exp(-0.5), Math.exp(-1)];
+const threeGroups = [
+  {
+    rewards: [
+      [1, 1],
+      [1, e1],
+      [0, 1],
+      [0, e2],
+    ],
+    tokens: [12, 18, 9, 22],
+  },
+  {
+    rewards: [
+      [1, 1],
+      [1, e1],
+      [1, e1],
+      [1, e2],
+    ],
+    tokens: [11, 17, 15, 25],
+  },
+  {
+    rewards: [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [1, 1],
+    ],
+    tokens: [8, 9, 30, 14],
+  },
+].map(({ rewards, tokens }, p) => ({ ...groupOf(`g${p}`, rewards), tokens }));
+
+test("GDPO agrees with TRL's normalize_then_sum and, but for its smaller epsilons, with verl's masked whitening", () => {
+  // float64 results of the formulas in TRL 1.16.0 (grpo_trainer.py) and verl (core_algos.py), weights 0.6 and 0.4
+  const trl = [
+    1.2157804698314, 0.49244603334035, -0.27308377686146, -1.4351427263103, 0.77608955131934, -0.084670691191593,
+    -0.084670691191593, -0.60674816893616, -0.71631095450876, -0.71631095450876, -0.71631095450876, 2.1489328635263,
+  ];
+  const verl = [
+    1.4123371256171, 0.64958913772049, -0.15742400055799, -1.382802028748, 0.94885210794143, 0.041135383305301,
+    0.041135383305301, -0.50942264052044, -0.62482641309058, -0.62482641309058, -0.62482641309058, 2.3961794733033,
+  ];
+  near(gdpo('gdpo').advantages(inputOf(threeGroups), null).advantages.flat(), trl, 1e-12);
+  near(gdpo('gdpo-tokens').advantages(inputOf(threeGroups), null).advantages.flat(), verl, 1e-3);
+});
+
+test('MO-GRPO agrees with the sum of group-normalized rewards', () => {
+  const expected = [
+    1.6882384215235, 0.42623447969615, -0.043512437997906, -2.0709604632217, 1.3540459620965, -0.14772523006011,
+    -0.14772523006011, -1.0585955019763, -0.999800039992, -0.999800039992, -0.999800039992, 2.999400119976,
+  ];
+  near(moGrpo.advantages(inputOf(threeGroups), null).advantages.flat(), expected, 1e-12);
+});
+
 test('MO-GRPO adds each objective in its own deviations', () => {
   // success 1,1,0,0: mean .5, deviation sqrt(1/3); tool 1,0,0,1: the same; sums 1,0,-1,0 of 0.5 / (sqrt(1/3) + 1e-4), doubled
   const unit = 1 / (Math.sqrt(1 / 3) + 1e-4);

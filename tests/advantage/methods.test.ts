@@ -11,6 +11,8 @@ import {
 import type { AdvantageInput } from '../../src-main/engine/advantage/method.ts';
 import { makeMethod, objectiveWeights } from '../../src-main/engine/advantage/methods.ts';
 import { paretopo } from '../../src-main/engine/advantage/paretopo.ts';
+import { emptyFewest } from '../../src-main/engine/reward/fewest.ts';
+import { scoreGroups } from '../../src-main/engine/reward/score-groups.ts';
 import { groupOf, inputOf, mixedStep, weightedGroups } from './groups.ts';
 
 function configOf(changes: Partial<RunConfigInput>): RunConfig {
@@ -89,6 +91,45 @@ test('every option of ParetoPO changes a run', () => {
   ];
   for (const change of changes) assert.notDeepEqual(runOf({ paretopo: change }), base, JSON.stringify(change));
   assert.notDeepEqual(runOf({ weights: [0.3, 0.7] }), base);
+});
+
+test('alpha, the rule for unsolved problems, prices and the objectives change the advantages', () => {
+  const outcomes = [
+    { success: true, cost: 1, sampledTokens: 12 },
+    { success: true, cost: 3, sampledTokens: 9 },
+    { success: false, cost: 0, sampledTokens: 20 },
+    { success: false, cost: 2, sampledTokens: 8 },
+  ];
+  const unsolved = outcomes.map((one) => ({ ...one, success: false }));
+  const advantagesOf = (changes: Partial<RunConfigInput>, paid = (cost: number) => cost) => {
+    const config = configOf({ method: 'static', ...changes });
+    const price = ({ cost, ...rest }: (typeof outcomes)[number]) => ({ ...rest, cost: paid(cost) });
+    const { groups } = scoreGroups(
+      [outcomes, unsolved].map((list, p) => ({ problemId: String(p), outcomes: list.map(price) })),
+      emptyFewest(),
+      { ...config, referencePrice: 1, referenceLength: 10 },
+    );
+    const method = makeMethod(config);
+    return method.advantages(inputOf(groups, { weights: objectiveWeights(config) }), method.initialState()).advantages;
+  };
+  const base = JSON.stringify(advantagesOf({}));
+  const three = {
+    objectives: ['success', 'tool', 'length'],
+    weights: [0.5, 0.3, 0.2],
+  } satisfies Partial<RunConfigInput>;
+  const changed = [
+    advantagesOf({ alpha: 1 }),
+    advantagesOf({ unsolved: 'optimal-is-zero' }),
+    advantagesOf({ unsolved: 'group-minimum', alpha: 2 }),
+    advantagesOf({}, (cost) => cost ** 2),
+    advantagesOf({ weights: [0.9, 0.1] }),
+    advantagesOf(three),
+    advantagesOf({ ...three, alpha: 1 }),
+  ];
+  assert.equal(new Set([base, ...changed.map((one) => JSON.stringify(one))]).size, changed.length + 1);
+  // before a first success `zero` and `one` make no difference between trajectories: the same gradient, on purpose
+  assert.deepEqual(advantagesOf({ unsolved: 'one' })[1], [0, 0, 0, 0]);
+  assert.equal(JSON.stringify(advantagesOf({ unsolved: 'one' })), base);
 });
 
 test('an option of ParetoPO with another method is refused by name', () => {

@@ -8,7 +8,9 @@
  * 1. `gdpo`, as TRL: mean and deviation over the trajectories of the batch.
  * 2. `gdpo-tokens`, as verl: over the sampled tokens of the batch, each with its trajectory's sum, so that long trajectories
  *    count more. The mean is then not 0, and a group without any difference gets an advantage that is not 0 either.
- * Departure: 3. epsilon is 1e-4 and the deviation has n - 1 in both forms, as in our GRPO (verl: 1e-8).
+ * Departure: 3. epsilon is 1e-4 beside the deviation with n - 1 in both forms, which is TRL's; verl has 1e-6 in the group and 1e-8
+ *    under the root over the batch, which changes an advantage by less than 1e-3.
+ * Read in: TRL 1.16.0, grpo_trainer.py, multi_objective_aggregation "normalize_then_sum"; verl, core_algos.py, estimator "gdpo".
  */
 import { mean, sum } from '../base/statistics.ts';
 import type { AdvantageMethod } from './method.ts';

@@ -7,7 +7,8 @@
  *     s = cos(pi m / (2 m + c))     for n = 0           1 at m = 0, falling
  *     R = s * r_task                A = (R - mean(R)) / (std(R) + 1e-4)
  *
- * Source: "OTC: Optimal Tool Calls via Reinforcement Learning" (arXiv 2504.14870), OTC-GRPO. No code of it is public.
+ * Source: "OTC: Optimal Tool Calls via Reinforcement Learning" (arXiv 2504.14870), OTC-GRPO. Its authors have published no code; public
+ * re-implementations agree on f and s, and some add alpha r_task + beta s instead, which pays failures for few calls: not the paper.
  * Readings and departures:
  * 1. A failure earns nothing whatever it spent: this is what keeps the method from teaching not to call. It has no weights.
  * 2. The paper scales R by a factor alpha; group normalization divides it out again, so there is none here.
