@@ -117,6 +117,24 @@ export const words = {
     atPrices: (value: string) => `hypervolume ${value} at these prices`,
     columns: ['step', 'success', 'low', 'high', 'cost', 'low', 'high', 'calls', 'length', 'n', 'hypervolume', 'on frontier'],
   },
+  objectives: {
+    title: 'Three objectives',
+    note: (n: number, on: number) => `${on} of ${plural(n, 'policy', 'policies')} on the frontier of all objectives`,
+    measures: { success: 'success', cost: 'cost', length: 'length', calls: 'calls' },
+    more: '(more is better)',
+    less: '(less is better)',
+    across: 'Across',
+    up: 'Up',
+    step: 'step',
+    onFrontier: 'on frontier of all objectives',
+    summary: (n: number, x: string, y: string, on: number) =>
+      `${plural(n, 'policy', 'policies')}, ${y} against ${x}; ${on} on the frontier of all objectives. Arrow keys move between points.`,
+    point: (step: number, values: string, on: boolean) => `step ${step}: ${values}, ${on ? 'on the frontier of all objectives' : 'dominated'}`,
+    parallel: 'Objectives side by side',
+    better: 'better is up on every axis',
+    parallelSummary: (n: number, on: number) =>
+      `Parallel coordinates of ${plural(n, 'policy', 'policies')}, ${on} on the frontier of all objectives. The table view holds the numbers.`,
+  },
   point: {
     title: 'Operating point',
     step: (step: number) => (step === 0 ? 'start' : `step ${step}`),
