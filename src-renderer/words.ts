@@ -182,7 +182,7 @@ export const words = {
   },
   drop: {
     other: (name: string) => `${name} is neither a model, a task file nor a settings file.`,
-    what: 'Drop the folder of a model (or its .safetensors), a task file (.jsonl or .json) or settings (.yaml or .json).',
+    what: 'Drop the folder of a model (or its .safetensors), a .gguf file, a task file (.jsonl or .json) or settings (.yaml or .json).',
     noSettings: (name: string) => `${name} holds no setting of a run.`,
     first: (name: string) => `One at a time: ${name} was taken.`,
   },
@@ -338,16 +338,21 @@ export const words = {
   models: {
     title: 'Models',
     import: 'Import a folder…',
-    drop: 'A folder with config.json, safetensors and a tokenizer, or one of its files, can also be dropped on the window.',
+    importFile: 'Import a GGUF file…',
+    drop: 'A folder with config.json, safetensors and a tokenizer, or one of its files, or a .gguf file can also be dropped on the window.',
     columns: ['model', 'family', 'parameters', 'vocabulary', 'context', 'tool syntax', 'size'],
-    origin: { bundled: 'bundled', imported: 'imported', folder: 'folder' },
+    origin: { bundled: 'bundled', imported: 'imported', folder: 'folder', file: 'file' },
+    copy: 'size in the library',
+    memory: 'memory for an adapter',
+    memoryLine: (needed: string, available: string, verdict: 'fits' | 'tight' | 'exceeds') =>
+      `about ${needed} of ${available} with the default settings${verdict === 'fits' ? '' : verdict === 'tight' ? ': tight' : ': more than there is'}`,
     found: 'What was found',
     accept: 'Import',
     as: 'Name',
     taken: (name: string) => `A model is imported as ${name} already.`,
     imported: (name: string) => `${name} can be chosen in a new run`,
     about: { 'starter:over-user': 'calls its tools too often', 'starter:under-user': 'calls its tools too seldom' } as Record<string, string>,
-    empty: 'No model is there. Import a folder.',
+    empty: 'No model is there. Import a folder or a GGUF file.',
     tune: 'Tune this model',
   },
   tasks: {

@@ -65,6 +65,7 @@ export type CallContext = {
 };
 
 const endings: Partial<Record<Purpose, string[]>> = {
+  gguf: ['gguf'],
   task: ['jsonl', 'json'],
   settings: ['yaml', 'yml', 'json'],
   corpus: ['jsonl', 'json', 'txt'],

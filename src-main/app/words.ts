@@ -32,6 +32,7 @@ const commands: Record<MenuCommand, string> = {
 
 const dialogs: Record<(typeof purposes)[number] | 'save', string> = {
   model: 'Choose the folder of a model',
+  gguf: 'Choose a GGUF file',
   task: 'Choose a task file',
   settings: 'Choose a settings file',
   corpus: 'Choose a corpus file',

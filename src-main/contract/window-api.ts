@@ -72,7 +72,7 @@ const message = z.strictObject({
 export const helpIds = ['guide', 'paper'] as const;
 
 /** What a file dialog is for; decides title and file types. */
-export const purposes = ['model', 'task', 'settings', 'corpus', 'export', 'data'] as const;
+export const purposes = ['model', 'gguf', 'task', 'settings', 'corpus', 'export', 'data'] as const;
 
 /** The payload of every call. */
 export const calls = {

@@ -245,13 +245,18 @@ export type ToolTrial = { status: string; output: string; milliseconds: number }
 /** A model as the list and the import's report show it. `name` is what a run configuration calls it. */
 export type ModelRow = {
   name: string;
-  origin: 'bundled' | 'imported' | 'folder';
+  /** `file` is a GGUF file: it is imported before a run can name it */
+  origin: 'bundled' | 'imported' | 'folder' | 'file';
   family: string;
   parameters: number;
   vocabulary: number;
   contextLength: number;
   toolSyntax: string;
   bytes: number;
+  /** what its copy in the library takes: more where quantized weights become 32-bit floats */
+  importedBytes: number;
+  /** what tuning an adapter with the default settings takes; null where it cannot be opened */
+  memory: Pick<Estimate['memory'], 'needed' | 'available' | 'verdict'> | null;
   /** empty, or why it cannot be opened: the numbers are 0 then */
   problem: string;
   /** what to know before it is used, in sentences */

@@ -33,7 +33,7 @@ export function openAgentOf(dataFolder: string, model: string): Agent {
   const folder = importedFolder(dataFolder, name);
   if (existsSync(folder)) return openAgent(folder);
   throw new ParetuneError('not-found', `No model was imported as ${name}.`, {
-    hint: `paretune import FOLDER --as ${name}`,
+    hint: `paretune import FOLDER_OR_GGUF --as ${name}`,
   });
 }
 

@@ -4,22 +4,39 @@ import { join } from 'node:path';
 import { toErrorRecord } from '../contract/errors.ts';
 import type { ModelRow } from '../contract/window-api.ts';
 import { weightSpecs } from '../engine/model/weight-specs.ts';
-import { modelFolderOf } from '../engine/run/agent.ts';
+import { isGguf, modelFolderOf } from '../engine/run/agent.ts';
+import { openGgufAgent } from '../engine/run/gguf-agent.ts';
 import { elementCount } from '../engine/runtime/parameters.ts';
+import { tensorBytes } from '../engine/weights/safetensors.ts';
 import { importedFolder, openAgentOf } from './agents.ts';
+import { adapterMemory } from './memory-estimate.ts';
 
 const noTokenizer =
   'There is no tokenizer.json: the model would read and write bytes, with the markup of the starter agents. ' +
   'Put the tokenizer.json that belongs to the model into the folder, and choose it again.';
+const noTokenizerInFile =
+  'There is no tokenizer in the file: the model would read and write bytes, with the markup of the starter agents. ' +
+  'Choose a GGUF file of the model that has one.';
 
-/** `model` as a run configuration names it. Never throws: `problem` says why a model cannot be used. */
+/** `model` as a run configuration names it, or a GGUF file. Never throws: `problem` says why a model cannot be used. */
 export function describeModel(dataFolder: string, model: string): ModelRow {
-  const origin = model.startsWith('starter:') ? 'bundled' : model.startsWith('imported:') ? 'imported' : 'folder';
+  const origin = model.startsWith('starter:')
+    ? 'bundled'
+    : model.startsWith('imported:')
+      ? 'imported'
+      : isGguf(model)
+        ? 'file'
+        : 'folder';
   const unknown = { family: '', parameters: 0, vocabulary: 0, contextLength: 0, toolSyntax: '', bytes: 0 };
   try {
-    const { config, chatFormat, bytesOnly } = openAgentOf(dataFolder, model);
+    const gguf = origin === 'file' ? openGgufAgent(model) : null;
+    const { config, chatFormat, bytesOnly } = gguf ?? openAgentOf(dataFolder, model);
     const folder =
       origin === 'imported' ? importedFolder(dataFolder, model.slice('imported:'.length)) : modelFolderOf(model);
+    const { needed, available, verdict } = adapterMemory(config);
+    const files = gguf ? [model] : readdirSync(folder).map((file) => join(folder, file));
+    const bytes = files.reduce((sum, file) => sum + lstatSync(file).size, 0);
+    const tensors = [...(gguf?.shards.values() ?? [])].flatMap((shard) => [...shard.values()]);
     return {
       name: model,
       origin,
@@ -28,12 +45,15 @@ export function describeModel(dataFolder: string, model: string): ModelRow {
       vocabulary: config.vocabSize,
       contextLength: config.maxPositions,
       toolSyntax: chatFormat([]).syntax,
-      bytes: readdirSync(folder).reduce((sum, file) => sum + lstatSync(join(folder, file)).size, 0),
+      bytes,
+      importedBytes: gguf ? tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0) : bytes,
+      memory: { needed, available, verdict },
       problem: '',
-      notes: bytesOnly ? [noTokenizer] : [],
+      notes: bytesOnly ? [gguf ? noTokenizerInFile : noTokenizer] : [],
     };
   } catch (error) {
     const { message, hint } = toErrorRecord(error);
-    return { name: model, origin, ...unknown, problem: `${message} ${hint}`.trim(), notes: [] };
+    const problem = `${message} ${hint}`.trim();
+    return { name: model, origin, ...unknown, importedBytes: 0, memory: null, problem, notes: [] };
   }
 }

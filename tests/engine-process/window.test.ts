@@ -10,7 +10,7 @@ import type { CallName, CallResult, ChatStep, ToolDescription } from '../../src-
 import { openAgent } from '../../src-main/engine/run/agent.ts';
 import type { CommandContext } from '../../src-main/engine-process/command.ts';
 import { commands, type CommandName, type PayloadOf, type ResultOf } from '../../src-main/engine-process/commands.ts';
-import { memoryParts } from '../../src-main/engine-process/commands/window-estimate.ts';
+import { memoryParts } from '../../src-main/engine-process/memory-estimate.ts';
 import { tokenTexts } from '../../src-main/engine-process/commands/window-trajectory.ts';
 import { setPrices, takePrices } from '../../src-main/engine-process/price-changes.ts';
 import { openStore, runFolder } from '../../src-main/store/open-store.ts';

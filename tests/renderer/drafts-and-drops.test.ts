@@ -45,11 +45,19 @@ test('settings of a file keep the model and the tasks that were there where it n
   assert.deepEqual(names.map(fieldOf), [true, true, true, true, false, false, false]);
 });
 
-test('a folder is looked at as a model, JSONL as a task, YAML as settings, JSON as either, anything else is refused', () => {
+test('a folder or a GGUF file is looked at as a model, JSONL as a task, YAML as settings, JSON as either, anything else is refused', () => {
   const view = (name: string, isFolder = false) => viewOfDrop({ name, isFolder });
   assert.deepEqual(
-    [view('m', true), view('a.JSONL'), view('hotpot.json'), view('run.YML'), view('x.txt'), view('jsonl')],
-    ['models', 'tasks', 'json', 'settings', null, null],
+    [
+      view('m', true),
+      view('a.JSONL'),
+      view('hotpot.json'),
+      view('run.YML'),
+      view('x.txt'),
+      view('jsonl'),
+      view('m.Q4_K.GGUF'),
+    ],
+    ['models', 'tasks', 'json', 'settings', null, null, 'models'],
   );
 });
 

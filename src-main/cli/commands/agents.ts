@@ -86,15 +86,30 @@ export function agentCommands(program: Command): void {
 
   program
     .command('import')
-    .argument('<folder>', 'a Hugging Face model folder: config.json, model.safetensors, tokenizer.json, chat template')
-    .option('--as <name>', "the model's name; the folder's if absent")
-    .description('check a model and copy it into the data folder')
-    .addHelpText('after', examples('import ./SmolLM2-135M-Instruct', 'import ./checkpoint-500 --as my-agent'))
+    .argument(
+      '<model>',
+      'a Hugging Face model folder (config.json, model.safetensors, tokenizer.json, chat template) or a .gguf file',
+    )
+    .option('--as <name>', "the model's name; the folder's or file's if absent")
+    .description('check a model and copy it into the data folder; an import that was killed goes on where it was')
+    .addHelpText(
+      'after',
+      examples(
+        'import ./SmolLM2-135M-Instruct',
+        'import SmolLM2-135M-Instruct.Q4_K_M.gguf',
+        'import ./checkpoint-500 --as my-agent',
+      ),
+    )
     .action(
       act<{ as?: string }>(async (session, options, folder) => {
         const model = await session.engine('import', { folder: resolve(folder), name: options.as });
         session.print(
           `${model.name}: ${model.family}, ${count(model.parameters)} parameters, ${count(model.vocabulary)} tokens, context ${count(model.contextLength)}, ${bytes(model.bytes)}`,
+        );
+        const { needed, available, verdict } = model.memory;
+        const much = verdict === 'fits' ? '' : verdict === 'tight' ? ': tight' : ': too little';
+        session.print(
+          `an adapter with the default settings needs about ${bytes(needed)} of memory; there are ${bytes(available)}${much}`,
         );
         session.print(
           tryNext(
@@ -103,6 +118,34 @@ export function agentCommands(program: Command): void {
           ),
         );
         return model;
+      }),
+    );
+
+  program
+    .command('models')
+    .description(
+      'the bundled agents and the imported models, and the memory that an adapter with the default settings needs',
+    )
+    .addHelpText('after', examples('models', 'models --json'))
+    .action(
+      act(async (session) => {
+        const { models } = await session.engine('window-models', {});
+        const columns = ['model', 'family', 'parameters', 'context', 'size', 'memory'].map((title) => ({ title }));
+        const rows = models.map((model) =>
+          model.problem
+            ? [model.name, '-', '-', '-', '-', '-']
+            : [
+                model.name,
+                model.family,
+                count(model.parameters),
+                count(model.contextLength),
+                bytes(model.bytes),
+                bytes(model.memory?.needed ?? 0),
+              ],
+        );
+        session.print(table(columns, rows));
+        for (const { name, problem } of models) if (problem) session.print(`${name}: ${problem}`);
+        return { models };
       }),
     );
 

@@ -3,21 +3,18 @@
  * shapes; time is taken from steps of the same model on this machine, or from rollouts and a gradient made now.
  */
 import { existsSync } from 'node:fs';
-import { totalmem } from 'node:os';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import { type RunConfig, runConfigSchema } from '../../contract/run-config.ts';
 import type { Estimate } from '../../contract/window-api.ts';
-import type { ModelConfig } from '../../engine/model/model-config.ts';
-import { weightSpecs } from '../../engine/model/weight-specs.ts';
 import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
 import type { Agent } from '../../engine/run/agent.ts';
 import { rollOut } from '../../engine/run/evaluate.ts';
 import { newTrainer, trainRow } from '../../engine/run/policy-update.ts';
-import { elementCount } from '../../engine/runtime/parameters.ts';
 import { databasePath } from '../../store/open-store.ts';
 import { openAgentOf } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
+import { memoryEstimate } from '../memory-estimate.ts';
 import { withOwnTools } from '../own-tools.ts';
 import { openRunEnvironment } from '../run-environment.ts';
 import { threadsOf } from '../drive-run.ts';
@@ -26,51 +23,20 @@ import { withStore } from '../with-store.ts';
 /** Enough to tell a slow model from a fast one, and at most what a measurement is made on. */
 const fewRollouts = 8;
 const mostRollouts = 128;
-/** The engine, its runtime and the tools, before any model. */
-const processBytes = 300_000_000;
 
 export const command = defineCommand({
   payload: z.strictObject({ config: runConfigSchema }),
   async run({ config: asked }, context): Promise<Estimate> {
     const config = withOwnTools(asked, context.dataFolder);
     const agent = openAgentOf(context.dataFolder, config.model);
-    const parts = memoryParts(agent.config, config);
-    const needed = parts.reduce((sum, { bytes }) => sum + bytes, 0);
-    const available = totalmem();
-    const verdict = needed > available ? 'exceeds' : needed > 0.7 * available ? 'tight' : 'fits';
+    const memory = memoryEstimate(agent.config, config);
     const time =
-      verdict === 'exceeds'
+      memory.verdict === 'exceeds'
         ? null
         : ((await fromPastRuns(config, context)) ?? (await fromRollouts(agent, config, context)));
-    return { memory: { needed, available, verdict, parts }, time };
+    return { memory, time };
   },
 });
-
-/** Bytes of what a run keeps, all float32. */
-export function memoryParts(
-  model: ModelConfig,
-  { train, limits, rolloutBatch }: RunConfig,
-): Estimate['memory']['parts'] {
-  const specs = weightSpecs(model);
-  const all = specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  const trainable =
-    train.parameters === 'full'
-      ? all
-      : specs
-          .filter(({ name }) => train.lora.targets.some((target) => name.includes(target)))
-          .reduce((sum, { shape }) => sum + train.lora.rank * (shape[0] + (shape[1] ?? 0)), 0);
-  const tokens = Math.min(limits.tokens, model.maxPositions);
-  const perToken = model.layers * (16 * model.hiddenSize + 4 * model.feedForwardSize) + 3 * model.vocabSize;
-  return [
-    { name: 'process', bytes: processBytes },
-    // the policy and the start policy
-    { name: 'weights', bytes: 8 * all },
-    // gradient and two moments
-    { name: 'optimizer', bytes: 12 * trainable },
-    { name: 'rollouts', bytes: 8 * rolloutBatch * tokens * model.layers * model.kvHeads * model.headDim },
-    { name: 'activations', bytes: 4 * train.microBatchTokens * perToken },
-  ];
-}
 
 /** The steps of the last run of the same model and tasks, scaled by the rollouts of a step. */
 async function fromPastRuns(config: RunConfig, { dataFolder }: CommandContext): Promise<Estimate['time']> {

@@ -50,6 +50,47 @@ export function writeFileAtomic(path: string, content: FileContent, files: FileS
   });
 }
 
+/** A file that is written in pieces, with other work between them. */
+export type AtomicFile = {
+  append(bytes: Uint8Array): void;
+  /** Flushes what was appended and puts it at its path. */
+  finish(): void;
+  /** Leaves nothing behind; does nothing after `finish`. */
+  abandon(): void;
+};
+
+/** Begins a file that appears at `path` when it is finished, and then whole. Its methods throw `disk`. */
+export function beginAtomicFile(path: string, files: FileSystem = fs): AtomicFile {
+  const temporary = join(dirname(path), `.${basename(path)}.part-${pid}`);
+  files.rmSync(temporary, { force: true });
+  let handle = explainDiskFailures(path, () => files.openSync(temporary, 'wx'));
+  const close = () => {
+    if (handle >= 0) files.closeSync(handle);
+    handle = -1;
+  };
+  return {
+    append(bytes) {
+      explainDiskFailures(path, () => {
+        for (let done = 0; done < bytes.length; ) {
+          done += files.writeSync(handle, bytes, done, Math.min(bytes.length - done, chunkBytes));
+        }
+      });
+    },
+    finish() {
+      explainDiskFailures(path, () => {
+        files.fsyncSync(handle);
+        close();
+        renamePatiently(temporary, path, files);
+        flushFolder(dirname(path), files);
+      });
+    },
+    abandon() {
+      close();
+      removeQuietly(temporary, files);
+    },
+  };
+}
+
 /** Writes a file that must not exist yet and flushes it. Throws what Node throws. */
 export function writeFileDurable(path: string, content: FileContent, files: FileSystem = fs): void {
   const whole = typeof content === 'string' ? new TextEncoder().encode(content) : content;

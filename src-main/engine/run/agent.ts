@@ -1,5 +1,5 @@
 /** A model together with its text: what a run starts from. The bundled starter agents are opened by name. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ParetuneError } from '../../contract/errors.ts';
@@ -53,7 +53,22 @@ export function openAgent(model: string): Agent {
       hint: 'Give a folder with config.json, model.safetensors and tokenizer.json, or starter:over-user.',
     });
   }
-  const folder = withText(openModelFolder(path));
+  if (isGguf(path)) {
+    throw new ParetuneError('usage', `${path} is a GGUF file: it can be used once it is imported.`, {
+      hint: `paretune import ${path}`,
+    });
+  }
+  return agentOf(openModelFolder(path));
+}
+
+/** Whether a path names a file that is imported as GGUF. */
+export function isGguf(path: string): boolean {
+  return /\.gguf$/i.test(path) && (statSync(path, { throwIfNoEntry: false })?.isFile() ?? false);
+}
+
+/** A model with its text, from what was read of a folder or a file. Throws `bad-file` or `unsupported`. */
+export function agentOf(source: ModelFolder): Agent {
+  const folder = withText(source);
   const tokenizer = makeTokenizer(folder.tokenizerJson, folder.tokenizerConfig);
   if (tokenizer.vocabSize > folder.config.vocabSize) {
     throw new ParetuneError(

@@ -48,7 +48,7 @@ export function openModelFolder(folder: string): ModelFolder {
   const configJson = readJson(folder, 'config.json');
   if (configJson === null) {
     throw new ParetuneError('not-found', `${folder} has no config.json, so it is not a model folder.`, {
-      hint: 'Give the folder that holds config.json and model.safetensors.',
+      hint: 'Give the folder that holds config.json and model.safetensors, or a .gguf file.',
     });
   }
   const config = parseModelConfig(configJson);
@@ -147,9 +147,10 @@ export function hashWeights(weights: ReadonlyMap<string, FloatTensor>): string {
   return hashTensors([...weights.keys()], (name) => weights.get(name)!);
 }
 
-function hashTensors(names: string[], read: (name: string) => FloatTensor): string {
+/** `hashWeights` of these weights, of which one is held at a time. */
+export function hashTensors(names: readonly string[], read: (name: string) => FloatTensor): string {
   const hash = createHash('sha256');
-  for (const name of names.sort()) {
+  for (const name of names.toSorted()) {
     const { shape, data } = read(name);
     hash.update(`${name}\0${shape.join(',')}\0`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }

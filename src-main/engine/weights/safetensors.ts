@@ -157,24 +157,29 @@ export function writeSafetensors(
   writeTensors(path, sources, metadata);
 }
 
-/**
- * Writes tensors, sorted by name, holding one chunk of one of them at a time. The file appears at `path` whole or not at
- * all: it is written beside it, flushed to the disk and renamed. Throws `disk`.
- */
+/** Writes tensors as one file that appears at `path` whole or not at all. Throws `disk`. */
 export function writeTensors(
   path: string,
   sources: ReadonlyMap<string, TensorSource>,
-  metadata: Record<string, string> = { format: 'pt' },
+  metadata?: Record<string, string>,
 ): void {
+  writeFileAtomic(path, safetensorsParts(sources, metadata));
+}
+
+/** The bytes of a .safetensors file piece by piece, the tensors sorted by name: one chunk of one of them is held at a time. */
+export function* safetensorsParts(
+  sources: ReadonlyMap<string, TensorSource>,
+  metadata: Record<string, string> = { format: 'pt' },
+): Generator<Uint8Array> {
   const names = [...sources.keys()].sort();
   const header: Record<string, unknown> = Object.create(null);
   header.__metadata__ = metadata;
   let offset = 0;
   for (const name of names) {
-    const { type, shape } = sources.get(name)!;
+    const source = sources.get(name)!;
     assert(name !== '__metadata__', 'a tensor cannot be named __metadata__');
-    const end = offset + elementsOf(shape) * BYTES[type];
-    header[name] = { dtype: type, shape, data_offsets: [offset, end] };
+    const end = offset + tensorBytes(source);
+    header[name] = { dtype: source.type, shape: source.shape, data_offsets: [offset, end] };
     offset = end;
   }
   const json = Buffer.from(JSON.stringify(header));
@@ -183,20 +188,22 @@ export function writeTensors(
   json.copy(padded);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
-  function* parts() {
-    yield length;
-    yield padded;
-    for (const name of names) {
-      const { type, shape, chunks } = sources.get(name)!;
-      let left = elementsOf(shape) * BYTES[type];
-      for (const chunk of chunks()) {
-        left -= chunk.length;
-        yield chunk;
-      }
-      assert(left === 0, `tensor ${name} lacks ${left} bytes`);
+  yield length;
+  yield padded;
+  for (const name of names) {
+    const source = sources.get(name)!;
+    let left = tensorBytes(source);
+    for (const chunk of source.chunks()) {
+      left -= chunk.length;
+      yield chunk;
     }
+    assert(left === 0, `tensor ${name} lacks ${left} bytes`);
   }
-  writeFileAtomic(path, parts());
+}
+
+/** What a tensor takes in a file. */
+export function tensorBytes({ type, shape }: Pick<TensorSource, 'type' | 'shape'>): number {
+  return elementsOf(shape) * BYTES[type];
 }
 
 function elementsOf(shape: readonly number[]): number {

@@ -1,0 +1,51 @@
+/** What a run keeps in memory, counted from the shapes of its model before anything is loaded. */
+import { totalmem } from 'node:os';
+import { type RunConfig, runConfigSchema } from '../contract/run-config.ts';
+import type { Estimate } from '../contract/window-api.ts';
+import type { ModelConfig } from '../engine/model/model-config.ts';
+import { weightSpecs } from '../engine/model/weight-specs.ts';
+import { elementCount } from '../engine/runtime/parameters.ts';
+
+/** The engine, its runtime and the tools, before any model. */
+const processBytes = 300_000_000;
+
+/** `tight` above 70 % of the machine's memory, `exceeds` above all of it. */
+export function memoryEstimate(model: ModelConfig, config: RunConfig): Estimate['memory'] {
+  const parts = memoryParts(model, config);
+  const needed = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const available = totalmem();
+  const verdict = needed > available ? 'exceeds' : needed > 0.7 * available ? 'tight' : 'fits';
+  return { needed, available, verdict, parts };
+}
+
+/** The same for an adapter with the default settings, before there are any. */
+export function adapterMemory(model: ModelConfig): Estimate['memory'] {
+  const settings = { model: '-', tasks: ['-'], train: { parameters: 'lora' } };
+  return memoryEstimate(model, runConfigSchema.parse(settings));
+}
+
+/** Bytes of what a run keeps, all float32. */
+export function memoryParts(
+  model: ModelConfig,
+  { train, limits, rolloutBatch }: RunConfig,
+): Estimate['memory']['parts'] {
+  const specs = weightSpecs(model);
+  const all = specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const trainable =
+    train.parameters === 'full'
+      ? all
+      : specs
+          .filter(({ name }) => train.lora.targets.some((target) => name.includes(target)))
+          .reduce((sum, { shape }) => sum + train.lora.rank * (shape[0] + (shape[1] ?? 0)), 0);
+  const tokens = Math.min(limits.tokens, model.maxPositions);
+  const perToken = model.layers * (16 * model.hiddenSize + 4 * model.feedForwardSize) + 3 * model.vocabSize;
+  return [
+    { name: 'process', bytes: processBytes },
+    // the policy and the start policy
+    { name: 'weights', bytes: 8 * all },
+    // gradient and two moments
+    { name: 'optimizer', bytes: 12 * trainable },
+    { name: 'rollouts', bytes: 8 * rolloutBatch * tokens * model.layers * model.kvHeads * model.headDim },
+    { name: 'activations', bytes: 4 * train.microBatchTokens * perToken },
+  ];
+}

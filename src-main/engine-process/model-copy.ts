@@ -1,0 +1,212 @@
+/**
+ * The copy of a model into the library, file by file: each file is whole or absent, a journal beside them says which are
+ * done and what they were made from, and the folder gets its name last. So a copy that was killed goes on where it was, or
+ * from the start where its source has changed. What the files hold is for the caller.
+ */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { z } from 'zod';
+import { ParetuneError } from '../contract/errors.ts';
+import {
+  beginAtomicFile,
+  explainDiskFailures,
+  flushFolder,
+  removeQuietly,
+  requireFreeBytes,
+  writeFileAtomic,
+} from '../engine/base/atomic-file.ts';
+import { openForReading, readRange } from '../engine/weights/file-ranges.ts';
+import type { CommandContext } from './command.ts';
+
+/** A file of the copy: its bytes in pieces, and about how many. */
+export type FileToCopy = { name: string; bytes: number; parts(): Iterable<Uint8Array> };
+
+const fileSchema = z.strictObject({
+  name: z.string(),
+  bytes: z.int().min(0),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+const recordSchema = z.strictObject({
+  version: z.literal(1),
+  /** what it was made from, with the time of change that tells whether it is still the same */
+  source: z.array(z.strictObject({ name: z.string(), bytes: z.int().min(0), changedMs: z.number() })),
+  /** of a source that was converted and not copied, null for one that was */
+  sourceSha256: z.string().nullable(),
+  files: z.array(fileSchema),
+});
+/** What is kept beside a model in the library: where it came from, and the SHA-256 of every file. */
+export type ImportRecord = z.infer<typeof recordSchema>;
+
+export const importRecordName = 'paretune-import.json';
+
+const PIECE = 4 * 2 ** 20;
+
+/** A file as it is, piece by piece. */
+export function copyOf(path: string): FileToCopy {
+  return { name: basename(path), bytes: statSync(path).size, parts: () => piecesOf(path) };
+}
+
+function* piecesOf(path: string): Generator<Uint8Array> {
+  const handle = openForReading(path);
+  try {
+    const { size } = fstatSync(handle);
+    for (let at = 0; at < size; at += PIECE) yield readRange(handle, path, at, Math.min(size, at + PIECE));
+  } finally {
+    closeSync(handle);
+  }
+}
+
+export type ModelCopy = {
+  /** the folder to make */
+  target: string;
+  /** what it is made from: files that are copied, or one that is converted */
+  sources: readonly string[];
+  files: readonly FileToCopy[];
+  /** called with the finished copy before it gets its name */
+  check(folder: string): void;
+};
+
+/** Makes the folder. Errors: `disk`, `interrupted` (what was copied is removed), `usage` where the folder exists. */
+export async function copyModel(
+  copy: ModelCopy,
+  context: Pick<CommandContext, 'progress' | 'signal'>,
+): Promise<ImportRecord> {
+  const partial = partialOf(copy.target);
+  try {
+    return await copyInto(partial, copy, context);
+  } catch (error) {
+    if (error instanceof ParetuneError && error.code === 'interrupted') removeQuietly(partial);
+    throw error;
+  }
+}
+
+/** Where a copy stands until it is whole. */
+export const partialOf = (target: string) => `${target}.partial`;
+
+async function copyInto(
+  partial: string,
+  { target, sources, files, check }: ModelCopy,
+  context: Pick<CommandContext, 'progress' | 'signal'>,
+): Promise<ImportRecord> {
+  const source = sources.map((path) => {
+    const { size, mtimeMs } = statSync(path);
+    return { name: basename(path), bytes: size, changedMs: mtimeMs };
+  });
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  let done = 0;
+  /** Counts what was read or written, and lets a wish to stop through. */
+  const advance = async (label: string, bytes: number, note: string) => {
+    done += bytes;
+    context.progress({ label, done: megabytes(done), total: megabytes(total), note: `MB, ${note}` });
+    await setImmediate();
+    if (!context.signal.aborted) return;
+    throw new ParetuneError('interrupted', 'Stopped before all files were copied; nothing was imported.');
+  };
+
+  mkdirSync(dirname(target), { recursive: true });
+  const journal = readJournal(partial);
+  const goesOn = journal !== null && JSON.stringify(journal.source) === JSON.stringify(source);
+  if (!goesOn) rmSync(partial, { recursive: true, force: true });
+  explainDiskFailures(partial, () => mkdirSync(partial, { recursive: true }));
+  removeStrays(partial, files);
+  const finished = new Map((goesOn ? journal.files : []).map((file) => [file.name, file]));
+  const missing = files.filter(({ name }) => !finished.has(name) || !existsSync(join(partial, name)));
+  requireFreeBytes(
+    partial,
+    missing.reduce((sum, { bytes }) => sum + bytes, 0),
+    `The model ${basename(target)}`,
+  );
+
+  const [converted] = sources.filter((path) => !files.some(({ name }) => name === basename(path)));
+  const sourceSha256 = converted === undefined ? null : await hashOf(converted, advance, 'reading');
+  done = 0;
+  const record: ImportRecord = { version: 1, source, sourceSha256, files: [] };
+  for (const file of files) {
+    const path = join(partial, file.name);
+    const known = finished.get(file.name);
+    const same = known !== undefined && existsSync(path) && (await hashOf(path, advance, 'checking')) === known.sha256;
+    const made = same ? known : await write(path, file, advance);
+    record.files.push(made);
+    writeFileAtomic(join(partial, importRecordName), `${JSON.stringify(record, null, 2)}\n`);
+  }
+  done = 0;
+  for (const { name, sha256 } of record.files) {
+    if ((await hashOf(join(partial, name), advance, 'checking the copy')) === sha256) continue;
+    rmSync(join(partial, name), { force: true });
+    throw new ParetuneError('disk', `${join(partial, name)} cannot be read back as it was written.`, {
+      hint: 'Check the disk, then try again.',
+    });
+  }
+  check(partial);
+  flushFolder(partial);
+  if (existsSync(target)) throw new ParetuneError('usage', `${target} was made by another import meanwhile.`);
+  explainDiskFailures(target, () => renameSync(partial, target));
+  flushFolder(dirname(target));
+  return record;
+}
+
+type Advance = (label: string, bytes: number, note: string) => Promise<void>;
+
+async function write(
+  path: string,
+  { name, parts }: FileToCopy,
+  advance: Advance,
+): Promise<ImportRecord['files'][number]> {
+  const file = beginAtomicFile(path);
+  const hash = createHash('sha256');
+  let bytes = 0;
+  try {
+    for (const part of parts()) {
+      file.append(part);
+      hash.update(part);
+      bytes += part.length;
+      await advance('copying', part.length, name);
+    }
+    file.finish();
+  } finally {
+    file.abandon();
+  }
+  return { name, bytes, sha256: hash.digest('hex') };
+}
+
+async function hashOf(path: string, advance: Advance, label: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const piece of piecesOf(path)) {
+    hash.update(piece);
+    await advance(label, piece.length, basename(path));
+  }
+  return hash.digest('hex');
+}
+
+/** The journal of a copy that was begun, null where there is none that can be read. */
+function readJournal(folder: string): ImportRecord | null {
+  const path = join(folder, importRecordName);
+  if (!existsSync(path)) return null;
+  try {
+    return recordSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch {
+    return null; // written by something else: the copy begins anew
+  }
+}
+
+/** What a killed copy left half written, and files that this one will not make. */
+function removeStrays(folder: string, files: readonly FileToCopy[]): void {
+  const kept = new Set([importRecordName, ...files.map(({ name }) => name)]);
+  for (const name of readdirSync(folder)) {
+    if (!kept.has(name)) rmSync(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+const megabytes = (bytes: number) => Math.ceil(bytes / 2 ** 20);
