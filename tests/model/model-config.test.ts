@@ -47,7 +47,11 @@ describe('parseModelConfig', () => {
     assert.deepEqual(llama.rope, { theta: 10_000, scaling: null });
     assert.equal(parseModelConfig({ ...base, model_type: 'qwen3' }).headDim, 128);
     const qwen2 = parseModelConfig({ ...base, model_type: 'qwen2' });
-    assert.deepEqual([qwen2.qkvBias, qwen2.outputBias, qwen2.qkNorm], [true, false, false]);
+    assert.deepEqual([qwen2.qkvBias, qwen2.outputBias, qwen2.qkNorm], [true, false, 'none']);
+    const smollm3 = parseModelConfig({ ...base, model_type: 'smollm3', num_hidden_layers: 8 });
+    assert.deepEqual([smollm3.unrotatedLayers, smollm3.tiedEmbeddings, smollm3.rope.theta], [[3, 7], true, 2_000_000]);
+    const olmo2 = parseModelConfig({ ...base, model_type: 'olmo2' });
+    assert.deepEqual([olmo2.normEpsilon, olmo2.postNorm, olmo2.qkNorm], [1e-5, true, 'heads']);
     const biased = parseModelConfig({ ...base, attention_bias: true, mlp_bias: true });
     assert.deepEqual([biased.qkvBias, biased.outputBias, biased.mlpBias], [true, true, true]);
   });
@@ -67,10 +71,27 @@ describe('parseModelConfig', () => {
   });
 
   const refused: [string, object, RegExp][] = [
-    ['another model type', { model_type: 'mamba' }, /model_type is "mamba".*llama, qwen2, qwen3/],
+    ...['gemma2', 'gemma3_text', 'phi3', 'phi', 'mixtral', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
+      type,
+      { model_type: type },
+      new RegExp(`model_type is "${type}"`),
+    ]),
+    [
+      'another model type',
+      { model_type: 'mamba' },
+      /model_type is "mamba".*llama, mistral, qwen2, qwen3, smollm3, olmo2/,
+    ],
     ['another head', { architectures: ['LlamaForSequenceClassification'] }, /architectures.*LlamaForCausalLM/],
     ['another activation', { hidden_act: 'gelu' }, /hidden_act is "gelu".*silu/],
     ['a sliding window of a Llama', { sliding_window: 4096 }, /sliding_window is 4096/],
+    ['the window that a Mistral has by default', { model_type: 'mistral' }, /sliding_window is 4096/],
+    ['biases of a Mistral', { model_type: 'mistral', attention_bias: true, sliding_window: null }, /attention_bias/],
+    [
+      'a window in use of a SmolLM3',
+      { model_type: 'smollm3', use_sliding_window: true, sliding_window: 64 },
+      /sliding_window is 64/,
+    ],
+    ['unrotated layers of another family', { no_rope_layers: [1, 0] }, /no_rope_layers is \[1,0\]/],
     [
       'a sliding window in use',
       { model_type: 'qwen2', use_sliding_window: true, sliding_window: 8, max_window_layers: 1 },
@@ -165,6 +186,10 @@ describe('toConfigJson', () => {
       { model_type: 'qwen2', rope_scaling: { type: 'linear', factor: 2 }, bos_token_id: null, eos_token_id: null },
       { model_type: 'qwen3', head_dim: 24, attention_bias: true, rope_theta: 1e6 },
       { rope_parameters: { rope_type: 'llama3', rope_theta: 1e4, ...llama3 } },
+      { model_type: 'mistral', sliding_window: null },
+      { model_type: 'smollm3', no_rope_layers: [0, 1], mlp_bias: true, attention_bias: true },
+      { model_type: 'smollm3', tie_word_embeddings: false, no_rope_layer_interval: 2 },
+      { model_type: 'olmo2' },
     ]) {
       const config = parseModelConfig({ ...base, ...changes });
       const written = JSON.parse(JSON.stringify(toConfigJson(config, { dtype: 'float32' })));
@@ -188,6 +213,10 @@ describe('weightSpecs', () => {
     const qwen2 = shapes({ model_type: 'qwen2' });
     assert.deepEqual(qwen2.get('model.layers.0.self_attn.q_proj.bias'), [64]);
     assert.equal(qwen2.has('model.layers.0.self_attn.o_proj.bias'), false);
+    const olmo2 = shapes({ model_type: 'olmo2' });
+    assert.deepEqual(olmo2.get('model.layers.0.self_attn.k_norm.weight'), [32]);
+    assert.equal(olmo2.has('model.layers.0.input_layernorm.weight'), false);
+    assert.deepEqual(olmo2.get('model.layers.1.post_feedforward_layernorm.weight'), [64]);
     const qwen3 = shapes({ model_type: 'qwen3', head_dim: 24 });
     assert.deepEqual(qwen3.get('model.layers.0.self_attn.q_norm.weight'), [24]);
     assert.deepEqual(qwen3.get('model.layers.0.self_attn.o_proj.weight'), [64, 96]);

@@ -78,7 +78,7 @@ describe('openGgufModel', () => {
     assert.deepEqual([llama.rope.theta, llama.normEpsilon, llama.maxPositions], [500_000, 1e-5, 512]);
     assert.deepEqual([llama.heads, llama.kvHeads, llama.headDim, llama.feedForwardSize], [4, 2, 8, 48]);
     assert.deepEqual(
-      [llama.tiedEmbeddings, qwen2.tiedEmbeddings, qwen2.qkvBias, qwen3.qkNorm],
+      [llama.tiedEmbeddings, qwen2.tiedEmbeddings, qwen2.qkvBias, qwen3.qkNorm === 'head'],
       [false, true, true, true],
     );
     assert.deepEqual([qwen3.headDim, qwen3.hiddenSize, qwen3.heads], [64, 256, 2]);

@@ -1,7 +1,8 @@
 /**
  * The forward pass of a Llama-style decoder as graph: embedding, blocks (RMS norm, rotary grouped-query attention, SwiGLU)
  * and head. It is written once; what a block attends to is passed in, so that whole sequences (sequence-graph.ts) and
- * cached decoding (decode-graph.ts) share all of it. Source: transformers' modeling_llama / qwen2 / qwen3.
+ * cached decoding (decode-graph.ts) share all of it. Source: transformers' modeling_llama / mistral /
+ * qwen2 / qwen3 / smollm3 / olmo2.
  *
  * Letters: B rows, T tokens a row, N = B T, D width, H heads, KV key/value heads, G = H / KV, E head size, V vocabulary.
  */
@@ -139,12 +140,14 @@ function rotate(decoder: Decoder, x: Value, heads: number): Value {
   return reshape(concat(turned, 3), x.shape);
 }
 
-/** x [N, heads * E] -> normalized (Qwen3), turned, [B, T, heads * E]. */
-function headsInPlace(decoder: Decoder, x: Value, heads: number, norm: string): Value {
+/** x [N, heads * E] -> normalized (Qwen3 each head, OLMo 2 all together), turned (but in some layers), [B, T, heads * E]. */
+function headsInPlace(decoder: Decoder, x: Value, layer: number, heads: number, norm: string): Value {
   const [rows, tokens] = decoder.positions.shape;
-  const { headDim, qkNorm } = decoder.config;
-  const normalized = qkNorm ? rmsNorm(decoder, reshape(x, [rows, tokens, heads, headDim]), norm) : x;
-  return rotate(decoder, reshape(normalized, [rows, tokens, heads * headDim]), heads);
+  const { headDim, qkNorm, unrotatedLayers } = decoder.config;
+  const parts = qkNorm === 'head' ? reshape(x, [rows, tokens, heads, headDim]) : x;
+  const normalized = qkNorm === 'none' ? x : rmsNorm(decoder, parts, norm);
+  const inRows = reshape(normalized, [rows, tokens, heads * headDim]);
+  return unrotatedLayers.includes(layer) ? inRows : rotate(decoder, inRows, heads);
 }
 
 /** Queries, keys and values of one layer. The G query heads of a key head are folded into its rows: no key is repeated. */
@@ -187,8 +190,8 @@ function attention(decoder: Decoder, x: Value, layer: number, attend: Attend): V
   const project = (name: string) => linear(decoder, x, `${module}.${name}`, config.qkvBias);
   const folded = (value: Value, shape: Shape, perm: number[]) => transpose(reshape(value, shape), perm);
 
-  const turnedQueries = headsInPlace(decoder, project('q_proj'), config.heads, `${module}.q_norm`);
-  const turnedKeys = headsInPlace(decoder, project('k_proj'), kvHeads, `${module}.k_norm`);
+  const turnedQueries = headsInPlace(decoder, project('q_proj'), layer, config.heads, `${module}.q_norm`);
+  const turnedKeys = headsInPlace(decoder, project('k_proj'), layer, kvHeads, `${module}.k_norm`);
   const queries = folded(turnedQueries, [rows, tokens, kvHeads, groups, headDim], [0, 2, 3, 1, 4]);
   const keys = folded(turnedKeys, [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
   const values = folded(project('v_proj'), [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
@@ -217,6 +220,11 @@ export function decoderBlocks(decoder: Decoder, embedded: Value, attend: Attend)
   let x = embedded;
   for (let layer = 0; layer < decoder.config.layers; layer++) {
     const prefix = `model.layers.${layer}`;
+    if (decoder.config.postNorm) {
+      x = add(x, rmsNorm(decoder, attention(decoder, x, layer, attend), `${prefix}.post_attention_layernorm`));
+      x = add(x, rmsNorm(decoder, feedForward(decoder, x, layer), `${prefix}.post_feedforward_layernorm`));
+      continue;
+    }
     x = add(x, attention(decoder, rmsNorm(decoder, x, `${prefix}.input_layernorm`), layer, attend));
     x = add(x, feedForward(decoder, rmsNorm(decoder, x, `${prefix}.post_attention_layernorm`), layer));
   }

@@ -3,15 +3,24 @@
  * builder must build; it does not look at weights, tokenizers or files.
  *
  * Source: the configuration classes of Llama, Qwen2 and Qwen3 in transformers 4.51 (keys `rope_theta`, `rope_scaling`)
- * and 5.23 (key `rope_parameters`); both spellings are in the golden models. Whatever would change a logit and is not
+ * and 5.23 (key `rope_parameters`), and those of Mistral, SmolLM3 and OLMo 2; both spellings are in the golden models. Whatever would change a logit and is not
  * modelled here is refused by name, never skipped.
  */
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import type { Json } from '../../contract/records.ts';
 
-const FAMILIES = ['llama', 'qwen2', 'qwen3'] as const;
-export type ModelFamily = (typeof FAMILIES)[number];
+/** The class that transformers has for each family. */
+const CLASSES = {
+  llama: 'LlamaForCausalLM',
+  mistral: 'MistralForCausalLM',
+  qwen2: 'Qwen2ForCausalLM',
+  qwen3: 'Qwen3ForCausalLM',
+  smollm3: 'SmolLM3ForCausalLM',
+  olmo2: 'Olmo2ForCausalLM',
+} as const;
+export type ModelFamily = keyof typeof CLASSES;
+const FAMILIES = Object.keys(CLASSES) as ModelFamily[];
 
 export type RopeScaling =
   | {
@@ -39,7 +48,12 @@ export type ModelConfig = {
   qkvBias: boolean;
   outputBias: boolean;
   mlpBias: boolean;
-  qkNorm: boolean;
+  /** whether queries and keys are normalized, and over what: a head, or all heads of a token together */
+  qkNorm: 'none' | 'head' | 'heads';
+  /** the norms of a block stand after attention and feed-forward (OLMo 2), not before them */
+  postNorm: boolean;
+  /** layers whose queries and keys are not turned (SmolLM3) */
+  unrotatedLayers: number[];
   rope: { theta: number; scaling: RopeScaling | null };
   bosTokenId: number | null;
   eosTokenIds: number[];
@@ -72,9 +86,9 @@ const configSchema = z.looseObject({
   intermediate_size: count(1_048_576),
   vocab_size: count(4_194_304),
   max_position_embeddings: count(1e8),
-  rms_norm_eps: z.number().positive().max(1).default(1e-6),
+  rms_norm_eps: z.number().positive().max(1).nullish(),
   hidden_act: z.string().default('silu'),
-  tie_word_embeddings: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().nullish(),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   rope_theta: positive.nullish(),
@@ -84,6 +98,8 @@ const configSchema = z.looseObject({
   sliding_window: z.int().nullish(),
   max_window_layers: z.int().min(0).nullish(),
   layer_types: z.array(z.string()).nullish(),
+  no_rope_layers: z.array(z.int()).nullish(),
+  no_rope_layer_interval: count(1_024).nullish(),
   bos_token_id: tokenId.nullish(),
   eos_token_id: z.union([tokenId, z.array(tokenId)]).nullish(),
   pad_token_id: tokenId.nullish(),
@@ -112,7 +128,7 @@ function unsupported(key: string, value: unknown, supported: string): ParetuneEr
     'unsupported',
     `config.json: ${key} is ${JSON.stringify(value)}; supported is ${supported}.`,
     {
-      hint: 'Choose a Llama, Qwen2, Qwen2.5 or Qwen3 model in its plain, dense, unquantized form.',
+      hint: 'Choose a Llama, Mistral, Qwen2, Qwen2.5, Qwen3, SmolLM3 or OLMo 2 model in its plain, dense, unquantized form.',
     },
   );
 }
@@ -167,14 +183,17 @@ export function parseModelConfig(json: unknown): ModelConfig {
     feedForwardSize: raw.intermediate_size,
     vocabSize,
     maxPositions: raw.max_position_embeddings,
-    normEpsilon: raw.rms_norm_eps,
-    tiedEmbeddings: raw.tie_word_embeddings,
+    // what transformers takes where a file leaves these out
+    normEpsilon: raw.rms_norm_eps ?? (family === 'olmo2' ? 1e-5 : 1e-6),
+    tiedEmbeddings: raw.tie_word_embeddings ?? family === 'smollm3',
     // Qwen2 has these biases by definition; its config has no key for them.
     qkvBias: family === 'qwen2' || raw.attention_bias,
     outputBias: family !== 'qwen2' && raw.attention_bias,
-    mlpBias: family === 'llama' && raw.mlp_bias,
-    qkNorm: family === 'qwen3',
-    rope: parseRope(raw),
+    mlpBias: (family === 'llama' || family === 'smollm3') && raw.mlp_bias,
+    qkNorm: family === 'qwen3' ? 'head' : family === 'olmo2' ? 'heads' : 'none',
+    postNorm: family === 'olmo2',
+    unrotatedLayers: family === 'smollm3' ? unrotatedLayers(raw) : [],
+    rope: parseRope(raw, family),
     bosTokenId: bos < 0 ? null : inVocabulary('bos_token_id', bos),
     eosTokenIds: eosTokenIds.map((id) => inVocabulary('eos_token_id', id)),
     // Old Llama checkpoints name a pad token one past the vocabulary: it can never be embedded, so there is none.
@@ -182,8 +201,18 @@ export function parseModelConfig(json: unknown): ModelConfig {
   };
 }
 
+/** The layers with a 0 in the list, or every fourth where there is none. */
+function unrotatedLayers(raw: RawConfig): number[] {
+  const { num_hidden_layers: layers, no_rope_layers: rotated, no_rope_layer_interval: interval } = raw;
+  if (rotated && rotated.length < layers) {
+    throw badConfig(`no_rope_layers has ${rotated.length} entries for ${layers} layers`);
+  }
+  const turned = (layer: number) => (rotated ? rotated[layer] !== 0 : (layer + 1) % (interval ?? 4) !== 0);
+  return Array.from({ length: layers }, (_, layer) => layer).filter((layer) => !turned(layer));
+}
+
 function refuseOtherArchitectures(raw: RawConfig, family: ModelFamily): void {
-  const causal = { llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' }[family];
+  const causal = CLASSES[family];
   if (raw.architectures && raw.architectures.length > 0 && !raw.architectures.includes(causal)) {
     throw unsupported('architectures', raw.architectures, causal);
   }
@@ -192,24 +221,30 @@ function refuseOtherArchitectures(raw: RawConfig, family: ModelFamily): void {
     const value = raw[key] ?? null;
     if (value !== null && value !== neutral) throw unsupported(key, value, neutral === null ? 'none' : String(neutral));
   }
-  if (family === 'qwen2' && raw.attention_bias) throw unsupported('attention_bias', true, 'false for qwen2');
-  if (family !== 'llama' && raw.mlp_bias) throw unsupported('mlp_bias', true, `false for ${family}`);
+  if ((family === 'qwen2' || family === 'mistral') && raw.attention_bias) {
+    throw unsupported('attention_bias', true, `false for ${family}`);
+  }
+  if (family !== 'smollm3' && raw.no_rope_layers) throw unsupported('no_rope_layers', raw.no_rope_layers, 'none');
+  if (family !== 'llama' && family !== 'smollm3' && raw.mlp_bias)
+    throw unsupported('mlp_bias', true, `false for ${family}`);
   const otherLayer = raw.layer_types?.find((type) => type !== 'full_attention');
   if (otherLayer !== undefined) throw unsupported('layer_types', otherLayer, 'full_attention in every layer');
   // Qwen uses its window only if asked to, and only from layer max_window_layers on (28 unless said, as in its class).
-  const windowInUse =
-    family === 'llama' || (raw.use_sliding_window === true && (raw.max_window_layers ?? 28) < raw.num_hidden_layers);
-  if (windowInUse && typeof raw.sliding_window === 'number') {
-    throw unsupported('sliding_window', raw.sliding_window, 'null (full attention)');
-  }
+  const qwen = family === 'qwen2' || family === 'qwen3';
+  const windowInUse = qwen
+    ? raw.use_sliding_window === true && (raw.max_window_layers ?? 28) < raw.num_hidden_layers
+    : family !== 'smollm3' || raw.use_sliding_window === true;
+  // Mistral has a window unless its file says that there is none.
+  const window = raw.sliding_window === undefined && family === 'mistral' ? 4096 : raw.sliding_window;
+  if (windowInUse && typeof window === 'number') throw unsupported('sliding_window', window, 'null (full attention)');
 }
 
-function parseRope(raw: RawConfig): ModelConfig['rope'] {
+function parseRope(raw: RawConfig, family: ModelFamily): ModelConfig['rope'] {
   const rope = raw.rope_parameters ?? raw.rope_scaling ?? {};
   const key = raw.rope_parameters ? 'rope_parameters' : 'rope_scaling';
   const partial = rope.partial_rotary_factor ?? 1;
   if (partial !== 1) throw unsupported(`${key}.partial_rotary_factor`, partial, '1');
-  const theta = rope.rope_theta ?? raw.rope_theta ?? 10_000;
+  const theta = rope.rope_theta ?? raw.rope_theta ?? (family === 'smollm3' ? 2_000_000 : 10_000);
   if (raw.rope_theta && raw.rope_theta !== theta) {
     throw badConfig(`rope_theta is ${raw.rope_theta}, but ${key}.rope_theta is ${theta}`);
   }
@@ -259,7 +294,7 @@ export function toConfigJson(config: ModelConfig, extra: Record<string, Json> = 
           };
   const [onlyEos] = config.eosTokenIds;
   return {
-    architectures: [{ llama: 'LlamaForCausalLM', qwen2: 'Qwen2ForCausalLM', qwen3: 'Qwen3ForCausalLM' }[family]],
+    architectures: [CLASSES[family]],
     model_type: family,
     hidden_size: config.hiddenSize,
     num_hidden_layers: config.layers,
@@ -272,9 +307,15 @@ export function toConfigJson(config: ModelConfig, extra: Record<string, Json> = 
     rms_norm_eps: config.normEpsilon,
     hidden_act: 'silu',
     tie_word_embeddings: config.tiedEmbeddings,
-    ...(family === 'qwen2' ? { use_sliding_window: false } : { attention_bias: config.qkvBias }),
-    ...(family === 'qwen3' ? { use_sliding_window: false } : {}),
-    ...(family === 'llama' ? { mlp_bias: config.mlpBias } : {}),
+    ...(family === 'qwen2' || family === 'mistral' ? {} : { attention_bias: config.qkvBias }),
+    ...(family === 'llama' || family === 'smollm3' ? { mlp_bias: config.mlpBias } : {}),
+    ...(family === 'qwen2' || family === 'qwen3' || family === 'smollm3' ? { use_sliding_window: false } : {}),
+    ...(family === 'mistral' ? { sliding_window: null } : {}),
+    ...(family === 'smollm3'
+      ? {
+          no_rope_layers: Array.from({ length: config.layers }, (_, i) => (config.unrotatedLayers.includes(i) ? 0 : 1)),
+        }
+      : {}),
     attention_dropout: 0,
     bos_token_id: config.bosTokenId,
     eos_token_id:

@@ -21,19 +21,20 @@ export function weightSpecs(config: ModelConfig): WeightSpec[] {
   };
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}`;
-    norm(`${prefix}.input_layernorm`, width);
+    if (!config.postNorm) norm(`${prefix}.input_layernorm`, width);
     linear(`${prefix}.self_attn.q_proj`, queryWidth, width, config.qkvBias);
     linear(`${prefix}.self_attn.k_proj`, keyWidth, width, config.qkvBias);
     linear(`${prefix}.self_attn.v_proj`, keyWidth, width, config.qkvBias);
-    if (config.qkNorm) {
-      norm(`${prefix}.self_attn.q_norm`, headDim);
-      norm(`${prefix}.self_attn.k_norm`, headDim);
+    if (config.qkNorm !== 'none') {
+      norm(`${prefix}.self_attn.q_norm`, config.qkNorm === 'head' ? headDim : queryWidth);
+      norm(`${prefix}.self_attn.k_norm`, config.qkNorm === 'head' ? headDim : keyWidth);
     }
     linear(`${prefix}.self_attn.o_proj`, width, queryWidth, config.outputBias);
     norm(`${prefix}.post_attention_layernorm`, width);
     linear(`${prefix}.mlp.gate_proj`, feedForwardSize, width, config.mlpBias);
     linear(`${prefix}.mlp.up_proj`, feedForwardSize, width, config.mlpBias);
     linear(`${prefix}.mlp.down_proj`, width, feedForwardSize, config.mlpBias);
+    if (config.postNorm) norm(`${prefix}.post_feedforward_layernorm`, width);
   }
   norm('model.norm', width);
   if (!config.tiedEmbeddings) specs.push({ name: 'lm_head.weight', shape: [vocabSize, width], role: 'head' });
