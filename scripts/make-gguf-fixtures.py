@@ -4,7 +4,7 @@
 
 blocks.json    bytes of every number format with the floats of gguf-py's dequantizer
 tiny-*.gguf    random models: llama with a SentencePiece vocabulary and Llama 3's rotary factors in F32, qwen2 with
-               byte-level BPE in blocks of 32, qwen3 in blocks of 256
+               byte-level BPE in blocks of 32, qwen3 in blocks of 256, smollm3 in Q8_0, olmo2 in BF16
 expected.json  by llama.cpp: the ids of texts, the logits after each token of one; by gguf-py: SHA-256 of each tensor's floats
 """
 
@@ -175,19 +175,22 @@ def write(path, family, vocabulary, width, heads, kv_heads, head, feed, layers, 
         factors = np.array([1.0 if x > 4 else 8.0 if x < 1 else smooth(x) for x in turns], np.float32)
         writer.add_tensor("rope_freqs.weight", factors)
     for i in range(layers):
-        add(f"blk.{i}.attn_norm.weight", (width,))
+        if family != "olmo2":
+            add(f"blk.{i}.attn_norm.weight", (width,))
         for name, rows in (("q", heads * head), ("k", kv_heads * head), ("v", kv_heads * head)):
             add(f"blk.{i}.attn_{name}.weight", (rows, width))
             if family == "qwen2":
                 add(f"blk.{i}.attn_{name}.bias", (rows,))
-        if family == "qwen3":
-            add(f"blk.{i}.attn_q_norm.weight", (head,))
-            add(f"blk.{i}.attn_k_norm.weight", (head,))
+        if family in ("qwen3", "olmo2"):
+            add(f"blk.{i}.attn_q_norm.weight", (head * (heads if family == "olmo2" else 1),))
+            add(f"blk.{i}.attn_k_norm.weight", (head * (kv_heads if family == "olmo2" else 1),))
         add(f"blk.{i}.attn_output.weight", (width, heads * head), Q.Q8_0 if family == "qwen3" else None)
-        add(f"blk.{i}.ffn_norm.weight", (width,))
+        add(f"blk.{i}.{'post_attention' if family == 'olmo2' else 'ffn'}_norm.weight", (width,))
         add(f"blk.{i}.ffn_gate.weight", (feed, width))
         add(f"blk.{i}.ffn_up.weight", (feed, width))
         add(f"blk.{i}.ffn_down.weight", (width, feed))
+        if family == "olmo2":
+            add(f"blk.{i}.post_ffw_norm.weight", (width,))
     add("output_norm.weight", (width,))
     if not tied:
         add("output.weight", (count, width))
@@ -223,6 +226,8 @@ models_made = {
     "llama": model("llama", sentence_piece, 32, 4, 2, 8, 48, 2, [Q.F32], tied=False),
     "qwen2": model("qwen2", byte_level, 64, 4, 2, 16, 96, 2, small, tied=True),
     "qwen3": model("qwen3", byte_level, 256, 2, 1, 64, 256, 1, [Q.Q6_K, Q.Q4_K, Q.Q5_K], tied=True),
+    "smollm3": model("smollm3", byte_level, 32, 4, 2, 8, 32, 4, [Q.Q8_0], tied=True),
+    "olmo2": model("olmo2", byte_level, 32, 4, 2, 8, 32, 2, [Q.BF16], tied=False),
 }
 expected = {"texts": TEXTS, **{name: by_llama(*made) for name, made in models_made.items()}}
 (OUT / "expected.json").write_text(json.dumps(expected) + "\n")

@@ -208,7 +208,8 @@ function genaiConfig(agent: Agent, filename: string): Json {
   const [stop] = stopIds(agent);
   return {
     model: {
-      type: config.family,
+      // it knows OLMo 2 by the name of the first; all that counts is that it is a plain decoder
+      type: config.family === 'olmo2' ? 'olmo' : config.family,
       bos_token_id: config.bosTokenId ?? stop,
       eos_token_id: stopIds(agent),
       pad_token_id: padId(agent),

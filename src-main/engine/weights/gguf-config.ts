@@ -3,8 +3,8 @@
  * their rows. Whatever would change a logit and is not modelled is refused by its key; nothing is read from the tensors
  * but the rotary factors of Llama 3.
  *
- * Source: llama.cpp's gguf-py constants and its converter. It stores the rows of each query and key head of Llama
- * models with the two halves of a rotary pair next to each other, while Hugging Face keeps the halves apart; and Llama 3's
+ * Source: llama.cpp's gguf-py constants and its converter. It stores the rows of each query and key head of Llama and
+ * SmolLM3 with the two halves of a rotary pair next to each other, while Hugging Face keeps the halves apart; and Llama 3's
  * rotary scaling as one factor a frequency, from which its four settings are found again here and checked.
  */
 import { ParetuneError } from '../../contract/errors.ts';
@@ -12,7 +12,10 @@ import type { Json } from '../../contract/records.ts';
 import type { GgufFile } from './gguf.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 
-const FAMILIES = ['llama', 'qwen2', 'qwen3'];
+/** As llama.cpp names them; a Mistral is a `llama` there. */
+const FAMILIES = ['llama', 'qwen2', 'qwen3', 'smollm3', 'olmo2'];
+/** Those whose rows of queries and keys llama.cpp stores in pairs. */
+const PAIRED = ['llama', 'smollm3'];
 
 /** Keys below the architecture's name that describe, or are read below. */
 const KNOWN = new Set([
@@ -93,7 +96,7 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: Float32Array | null)
     rms_norm_eps: meant(required('attention.layer_norm_rms_epsilon')),
     tie_word_embeddings: !tensors.has('output.weight'),
     ...(family === 'qwen2' ? {} : { attention_bias: tensors.has('blk.0.attn_q.bias') }),
-    ...(family === 'llama' ? { mlp_bias: tensors.has('blk.0.ffn_gate.bias') } : {}),
+    ...(PAIRED.includes(family) ? { mlp_bias: tensors.has('blk.0.ffn_gate.bias') } : {}),
     rope_theta: meant(optional(key('rope.freq_base')) ?? 10_000),
     rope_scaling: ropeScaling(file, key, ropeFactors, headDim, optional(key('rope.freq_base')) ?? 10_000),
     bos_token_id: inVocabulary(optional('tokenizer.ggml.bos_token_id')),
@@ -156,7 +159,9 @@ const OF_LAYER: Record<string, string> = {
   attn_q_norm: 'self_attn.q_norm',
   attn_k_norm: 'self_attn.k_norm',
   attn_output: 'self_attn.o_proj',
+  post_attention_norm: 'post_attention_layernorm',
   ffn_norm: 'post_attention_layernorm',
+  post_ffw_norm: 'post_feedforward_layernorm',
   ffn_gate: 'mlp.gate_proj',
   ffn_up: 'mlp.up_proj',
   ffn_down: 'mlp.down_proj',
@@ -173,7 +178,7 @@ export function ggufWeightName(name: string): string | null {
 
 /** For each row of a weight of ours the row of the file's, null where they are the same. Source: the header of this file. */
 export function ggufRowOrder(family: string, name: string, rows: number, headDim: number): Uint32Array | null {
-  if (family !== 'llama' || !/\.self_attn\.[qk]_proj\.(weight|bias)$/.test(name)) return null;
+  if (!PAIRED.includes(family) || !/\.self_attn\.[qk]_proj\.(weight|bias)$/.test(name)) return null;
   const halfDim = headDim / 2;
   return Uint32Array.from({ length: rows }, (_, row) => {
     const within = row % headDim;
@@ -199,6 +204,6 @@ function badMetadata(path: string, key: string, value: unknown): ParetuneError {
 
 function unsupported(path: string, key: string, value: unknown, supported: string): ParetuneError {
   return new ParetuneError('unsupported', `${path}: ${key} is ${shown(value)}; supported is ${supported}.`, {
-    hint: 'Choose a Llama, Qwen2, Qwen2.5 or Qwen3 model in its plain, dense form.',
+    hint: 'Choose a Llama, Mistral, Qwen2, Qwen2.5, Qwen3, SmolLM3 or OLMo 2 model in its plain, dense form.',
   });
 }
