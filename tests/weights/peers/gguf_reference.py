@@ -3,6 +3,7 @@
 Reads JSON from standard input, writes JSON to standard output:
   {"do": "tokens", "model": path, "pre": name or null, "texts": [...], "special": bool}   ids of each text (llama.cpp)
   {"do": "weights", "model": path}                               SHA-256 of each tensor's float32 values (gguf-py)
+  {"do": "plain", "model": path, "to": path}     a copy of the file with its values as float32 (gguf-py)
   {"do": "logits", "model": path, "tokens": [...], "to": path}   float32 logits after each token, to a file (llama.cpp)
 """
 
@@ -30,6 +31,24 @@ def weights(ask):
     return hashes
 
 
+def plain(ask):
+    import gguf
+    import numpy as np
+
+    reader = gguf.GGUFReader(ask["model"])
+    writer = gguf.GGUFWriter(ask["to"], reader.fields["general.architecture"].contents())
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF.") and key != "general.architecture":
+            writer.add_key_value(key, field.contents(), field.types[0], field.types[1] if len(field.types) > 1 else None)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return len(reader.tensors)
+
+
 def logits(ask):
     from llama_cpp import Llama
 
@@ -42,4 +61,4 @@ def logits(ask):
 
 
 ask = json.load(sys.stdin)
-json.dump({"tokens": tokens, "weights": weights, "logits": logits}[ask["do"]](ask), sys.stdout)
+json.dump({"tokens": tokens, "weights": weights, "plain": plain, "logits": logits}[ask["do"]](ask), sys.stdout)
