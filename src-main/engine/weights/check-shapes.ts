@@ -4,11 +4,19 @@ import type { ModelConfig } from '../model/model-config.ts';
 import { weightSpecs } from '../model/weight-specs.ts';
 import { someNames } from './folder-files.ts';
 
-/** Throws `bad-file` where tensors are missing, unknown or misshaped, with up to five names. A tied head may be there too. */
-export function checkShapes(place: string, config: ModelConfig, shapes: ReadonlyMap<string, readonly number[]>): void {
+/**
+ * Throws `bad-file` where tensors are missing, unknown or misshaped, with up to five names. A tied head may be there too.
+ * `described` is what the configuration was read from.
+ */
+export function checkShapes(
+  place: string,
+  described: 'config.json' | 'metadata',
+  config: ModelConfig,
+  shapes: ReadonlyMap<string, readonly number[]>,
+): void {
   const fail = (message: string): never => {
-    throw new ParetuneError('bad-file', `The weights in ${place} do not fit its configuration: ${message}.`, {
-      hint: 'Check that the configuration and the weights belong to the same model.',
+    throw new ParetuneError('bad-file', `The weights in ${place} do not fit its ${described}: ${message}.`, {
+      hint: `Check that ${described} and the weights belong to the same model.`,
     });
   };
   const expected = new Map(weightSpecs(config).map(({ name, shape }) => [name, shape]));
@@ -20,7 +28,7 @@ export function checkShapes(place: string, config: ModelConfig, shapes: Readonly
   if (unknown.length > 0) fail(`unknown are ${someNames(unknown)}`);
   const misshaped = [...shapes].filter(([name, shape]) => String(shape) !== String(expected.get(name)));
   if (misshaped.length > 0) {
-    const described = misshaped.map(([name, shape]) => `${name} [${shape}] instead of [${expected.get(name)}]`);
-    fail(`misshaped are ${someNames(described)}`);
+    const wrong = misshaped.map(([name, shape]) => `${name} [${shape}] instead of [${expected.get(name)}]`);
+    fail(`misshaped are ${someNames(wrong)}`);
   }
 }

@@ -38,7 +38,7 @@ export function openGgufModel(path: string): GgufModel {
     places.set(ours, name);
   }
   const shapes = [...places].map(([ours, name]) => [ours, file.tensors.get(name)!.shape] as const);
-  checkShapes(path, config, new Map(shapes));
+  checkShapes(path, 'metadata', config, new Map(shapes));
 
   const orderOf = (name: string) =>
     ggufRowOrder(config.family, name, file.tensors.get(places.get(name)!)!.shape[0], config.headDim);

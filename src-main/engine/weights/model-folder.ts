@@ -91,7 +91,7 @@ function locateTensors(folder: string): Map<string, SafetensorsFile> {
   const indexJson = readJson(folder, 'model.safetensors.index.json');
   if (indexJson === null) {
     throw new ParetuneError('not-found', `${folder} has neither model.safetensors nor model.safetensors.index.json.`, {
-      hint: 'Import a .gguf file itself; convert other weight formats (.bin) to safetensors first.',
+      hint: 'Convert other weight formats (.bin) to safetensors first; a .gguf file is imported as it is.',
     });
   }
   const index = indexSchema.safeParse(indexJson);
@@ -120,7 +120,7 @@ function checkTensors(folder: string, config: ModelConfig, places: Map<string, S
   const entries = [...places]
     .filter(([name]) => !DERIVED.test(name))
     .map(([name, file]) => [name, file.tensors.get(name)!] as const);
-  checkShapes(folder, config, new Map(entries.map(([name, { shape }]) => [name, shape])));
+  checkShapes(folder, 'config.json', config, new Map(entries.map(([name, { shape }]) => [name, shape])));
   const otherType = entries.filter(([, { type }]) => type !== 'F32' && type !== 'F16' && type !== 'BF16');
   if (otherType.length > 0) {
     const described = someNames(otherType.map(([name, { type }]) => `${name} ${type}`));
