@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import type { WindowApi } from '../../src-main/contract/window-api.ts';
+import { mcpOverHttp } from '../tools/mcp-http.ts';
 import { serverFile } from '../tools/mcp-server.ts';
 import { type Desk, openDesk, skip, startSmallRun } from './desk.ts';
 
@@ -38,6 +39,7 @@ describe("tools of the user's own", { skip, timeout: 900_000 }, () => {
   test('a form is reached by key, and says what is missing at its fields', async () => {
     await page.keyboard.press('Control+Shift+A');
     await page.getByRole('heading', { name: 'Add an MCP server' }).waitFor();
+    await page.locator('input:focus').waitFor();
     await page.getByRole('button', { name: 'Add…', exact: true }).click();
     for (const label of ['Name', 'Program']) {
       assert.equal(await page.getByLabel(label, { exact: true }).getAttribute('aria-invalid'), 'true', label);
@@ -47,10 +49,13 @@ describe("tools of the user's own", { skip, timeout: 900_000 }, () => {
   });
 
   test('after a no in the dialog, which shows the whole command, nothing was started', async () => {
-    await page.getByLabel('Name', { exact: true }).fill('calc');
-    await page.getByLabel('Program', { exact: true }).fill(process.execPath);
-    await page.getByLabel('Arguments, one a line').fill(`${serverFile}\nschema\n${log}`);
-    await page.getByRole('button', { name: 'Add…', exact: true }).click();
+    // by keyboard alone, from the field that the form begins with
+    await page.getByLabel('Name', { exact: true }).focus();
+    const arguments_ = [serverFile, 'Enter', 'schema', 'Enter', log];
+    for (const typed of ['calc', 'Tab', 'Tab', process.execPath, 'Tab', ...arguments_, 'Tab', 'Tab', 'Enter']) {
+      if (typed === 'Tab' || typed === 'Enter') await page.keyboard.press(typed);
+      else await page.keyboard.insertText(typed);
+    }
     await page.getByText('calc was not added.').waitFor();
     const [question] = desk.served.asked;
     assert.match(question.message, /Start this program as the MCP server calc/);
@@ -79,8 +84,10 @@ describe("tools of the user's own", { skip, timeout: 900_000 }, () => {
 
   test('approved for by hand it can be tried, and a run cannot have it', async () => {
     await sheet().getByLabel('Price of one call').fill('0.5');
-    await sheet().getByRole('button', { name: 'Approve this definition' }).click();
+    await page.keyboard.press('Enter');
     await row().getByText('approved', { exact: true }).waitFor();
+    // focus is not lost with the button
+    await page.locator(`[aria-label="${tool}"]:focus`).waitFor();
     await sheet().getByLabel(`Input of ${tool}`).fill('{"expression": "6*7"}');
     await sheet()
       .getByRole('button', { name: `Try ${tool}` })
@@ -176,6 +183,21 @@ describe("tools of the user's own", { skip, timeout: 900_000 }, () => {
     await page.getByText('No server was added.', { exact: false }).waitFor();
     const record = JSON.parse(readFileSync(join(desk.folder, 'data', 'tools.json'), 'utf8')) as { servers: object };
     assert.deepEqual(record.servers, {});
+  });
+
+  test('a server at an address is reached after a yes to the address', async (t) => {
+    const { url, close } = await mcpOverHttp(log);
+    t.after(close);
+    await page.keyboard.press('Control+Shift+A');
+    await page.getByLabel('Name', { exact: true }).fill('lab');
+    await page.getByLabel('address', { exact: true }).check();
+    await page.getByLabel('Address', { exact: true }).fill(url);
+    await desk.look('own-tools-address');
+    await page.getByRole('button', { name: 'Add…', exact: true }).click();
+    await page.getByRole('button', { name: 'mcp:lab/calculator', exact: true }).waitFor();
+    const question = desk.served.asked.at(-1);
+    assert.match(question?.message ?? '', /Connect to this address as the MCP server lab/);
+    assert.ok(question?.detail.startsWith(`${url}\n`));
   });
 
   test('nothing was asked of another host, nothing broke the security policy, no script failed', async () => {

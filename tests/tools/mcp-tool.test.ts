@@ -4,13 +4,13 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { createMcpHandler } from '@modelcontextprotocol/server';
 import type { AddressInfo } from 'node:net';
 import type { McpServer } from '../../src-main/contract/mcp.ts';
 import { checkAddress, connectMcp, mcpLimits } from '../../src-main/engine/tools/mcp-connection.ts';
 import { definitionHash, specOf } from '../../src-main/engine/tools/mcp-definition.ts';
 import { mcpHost } from '../../src-main/engine/tools/mcp-tool.ts';
-import { type Mode, mcpServer, serverFile } from './mcp-server.ts';
+import { mcpOverHttp } from './mcp-http.ts';
+import { type Mode, serverFile } from './mcp-server.ts';
 
 const short = { ...mcpLimits, startMs: 8000, callMs: 700 };
 
@@ -207,38 +207,23 @@ test('a program that is not there is an error with what was run', async () => {
 test('a server over HTTP works, is never left for another address, and answers only within bounds', async (t) => {
   const { log, calls } = started(t, 'plain');
   let redirect = false;
-  const handler = createMcpHandler(() => mcpServer('plain', log));
   const elsewhere: string[] = [];
   const other = createServer((request, response) => {
     elsewhere.push(request.url ?? '');
     response.end();
   });
-  const http = createServer(async (request, response) => {
-    if (redirect) {
-      response.writeHead(307, { location: `http://127.0.0.1:${(other.address() as AddressInfo).port}/mcp` }).end();
-      return;
-    }
-    const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
-    const answer = await handler.fetch(
-      new Request(`http://127.0.0.1${request.url}`, {
-        method: request.method,
-        headers: Object.entries(request.headers).map(([key, value]): [string, string] => [key, String(value)]),
-        ...(parts.length > 0 && { body: Buffer.concat(parts) }),
-      }),
-    );
-    response.writeHead(answer.status, Object.fromEntries(answer.headers));
-    response.end(Buffer.from(await answer.arrayBuffer()));
-  });
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    for (const server of [http, other]) {
-      server.closeAllConnections();
-      server.close();
-    }
+  const { url, close } = await mcpOverHttp(log, (response) => {
+    if (redirect)
+      response.writeHead(307, { location: `http://127.0.0.1:${(other.address() as AddressInfo).port}/mcp` }).end();
+    return redirect;
   });
-  const server: McpServer = { kind: 'http', url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp` };
+  t.after(() => {
+    close();
+    other.closeAllConnections();
+    other.close();
+  });
+  const server: McpServer = { kind: 'http', url };
   const tool = await approved(t, server);
   assert.equal((await tool.call({ expression: '6*7' })).output, '42');
   await assert.rejects(tool.call({ expression: 'huge' }), 'larger than a message may be');
