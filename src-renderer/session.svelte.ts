@@ -17,8 +17,9 @@ import type {
   SettingsReading,
 } from '../src-main/contract/window-api.ts';
 import type { RunConfig } from '../src-main/contract/run-config.ts';
+import type { RunEvent } from '../src-main/contract/run-events.ts';
 import { asErrorRecord, call } from './bridge.ts';
-import { type RunView, viewOfStart, viewOfStored, withEvent } from './runs/run-view.ts';
+import { type RunView, viewOfStart, viewOfStored, viewOfSummary, withEvents } from './runs/run-view.ts';
 import type { Draft } from './runs/draft.ts';
 import type { History } from './ui/undo.ts';
 import { words } from './words.ts';
@@ -64,6 +65,8 @@ class Session {
   /** counts up when servers, their tools or approvals may have changed */
   toolsVersion = $state(0);
 
+  /** a run that is being read, and what the feed told of it meanwhile */
+  #reading: { runId: string; events: RunEvent[] } | null = null;
   #sequence = -1;
   #pending: Feed[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -125,6 +128,7 @@ class Session {
     const feeds = this.#pending;
     this.#pending = [];
     let { run, active, engine, progress } = this;
+    const told: RunEvent[] = [];
     let gap = false;
     for (const feed of feeds) {
       if (this.#sequence >= 0 && feed.sequence > this.#sequence + 1) gap = true;
@@ -139,10 +143,13 @@ class Session {
       else if (feed.kind === 'event') {
         const { event } = feed;
         if (event.kind === 'started' || event.kind === 'ended' || event.kind === 'resumed') void this.loadRuns();
-        if (event.kind === 'started' && event.runId === this.open && run === null) run = viewOfStart(event);
-        else if (run !== null) run = withEvent(run, event);
+        if (event.runId === this.open) told.push(event);
       }
     }
+    if (this.#reading?.runId === this.open) this.#reading?.events.push(...told);
+    const start = run === null ? told.find((event) => event.kind === 'started') : undefined;
+    if (start) run = viewOfStart(start);
+    if (run !== null && told.length > 0) run = withEvents(run, told);
     this.run = run;
     this.active = active;
     this.engine = engine;
@@ -219,28 +226,28 @@ class Session {
     this.form = { from, file };
   }
 
+  /** Reads a run: shown as soon as its summary is here, whole when its rows are, page by page. */
   async loadRun(runId: string): Promise<void> {
+    const reading = { runId, events: [] };
+    this.#reading = reading;
+    const current = () => this.open === runId && this.#reading === reading;
     try {
-      const [detail, evaluations, steps, notices, checkpoints] = await Promise.all([
-        call('run', { run: runId }),
-        call('evaluations', { run: runId }),
-        call('steps', { run: runId }),
-        call('notices', { run: runId }),
-        call('checkpoints', { run: runId }),
-      ]);
-      if (this.open !== runId) return;
-      this.run = viewOfStored({
-        detail,
-        evaluations: evaluations.rows,
-        steps: steps.rows,
-        notices: notices.rows,
-        checkpoints: checkpoints.rows,
-      });
+      const detail = await call('run', { run: runId });
+      if (!current()) return;
+      this.run ??= withEvents(viewOfSummary(detail), reading.events);
       this.runError = null;
+      const { rows: notices } = await call('notices', { run: runId });
+      const evaluations = await allPages((after) => call('evaluations', { run: runId, after }), current);
+      const steps = await allPages((after) => call('steps', { run: runId, after }), current);
+      if (!current()) return;
+      this.run = withEvents(viewOfStored({ detail, evaluations, steps, notices }), reading.events);
+      this.#reading = null;
     } catch (error) {
+      if (!current()) return;
+      this.#reading = null;
       const record = asErrorRecord(error);
       // a run that has just been asked for is not stored before its first event
-      if (this.open === runId && !(record.code === 'not-found' && this.active?.runId === runId)) this.runError = record;
+      if (!(record.code === 'not-found' && this.active?.runId === runId)) this.runError = record;
     }
   }
 
@@ -292,6 +299,21 @@ class Session {
     const { code, message, hint } = asErrorRecord(error);
     if (code !== 'interrupted') this.tell(message, { hint, error: true, ms: 20_000 });
   }
+}
+
+/** All rows of an answer in pages, as long as somebody wants them. */
+async function allPages<Row>(
+  page: (after: number) => Promise<{ rows: Row[]; next: number | null }>,
+  wanted: () => boolean,
+): Promise<Row[]> {
+  const pages: Row[][] = [];
+  let after: number | null = 0;
+  while (after !== null && wanted()) {
+    const { rows, next }: { rows: Row[]; next: number | null } = await page(after);
+    pages.push(rows);
+    after = next;
+  }
+  return pages.flat();
 }
 
 function applyTheme(theme: Settings['theme']): void {

@@ -173,7 +173,6 @@ export function callHandlers(context: CallContext): CallHandlers {
     statistics: (payload) => read('statistics', 'window-statistics', payload),
     evaluations: (payload) => read('evaluations', 'window-rows', { ...payload, kind: 'evaluations' }),
     steps: (payload) => read('steps', 'window-rows', { ...payload, kind: 'steps' }),
-    checkpoints: (payload) => read('checkpoints', 'window-rows', { ...payload, kind: 'checkpoints' }),
     notices: (payload) => read('notices', 'window-rows', { ...payload, kind: 'notices' }),
     trajectories: (payload) => read('trajectories', 'window-trajectories', payload),
     groups: (payload) => read('groups', 'window-groups', payload),

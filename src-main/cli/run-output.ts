@@ -1,16 +1,17 @@
 /** What the commands about runs print for people: the before-and-after table, the frontier, what to try next. */
-import type { SummaryPoint } from '../contract/window-records.ts';
+import type { PolicyPoint } from '../contract/records.ts';
+import type { BeforeAfter } from '../contract/window-records.ts';
 import type { RunSummary } from '../engine-process/run-summary.ts';
 import type { FrontierChart } from './frontier-chart.ts';
 import { frontierPlot } from './frontier-plot.ts';
 import { change, cost, percentWithInterval, table } from './table.ts';
 
-type Ends = { before: SummaryPoint; after: SummaryPoint };
+type Measured = Omit<PolicyPoint, 'breakdown'>;
 
 /** Success and cost before and after, with intervals. */
-export function beforeAfter(title: string, { before, after }: Ends): string {
-  const success = (point: SummaryPoint) => percentWithInterval(point.success, point.successLow, point.successHigh);
-  const spent = (point: SummaryPoint) => `${cost(point.cost)} (${cost(point.costLow)}-${cost(point.costHigh)})`;
+export function beforeAfter(title: string, { before, after }: BeforeAfter<Measured>): string {
+  const success = (point: Measured) => percentWithInterval(point.success, point.successLow, point.successHigh);
+  const spent = (point: Measured) => `${cost(point.cost)} (${cost(point.costLow)}-${cost(point.costHigh)})`;
   const columns = [{ title }, { title: 'before' }, { title: 'after' }, { title: 'change', align: 'right' as const }];
   return table(columns, [
     ['success', success(before), success(after), `${((after.success - before.success) * 100).toFixed(1)} points`],

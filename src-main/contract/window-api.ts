@@ -25,6 +25,8 @@ const run = z.string().min(1).max(64);
 const text = z.string().max(1_000_000);
 const key = z.int().min(0);
 const prices = z.record(z.string().max(200), z.number().min(0).max(1e12));
+/** rows of one answer: a message that takes the window's thread for a few milliseconds */
+const limit = z.int().min(1).max(1000).default(1000);
 const checkpoint = z.string().min(1).max(64).default('best');
 const json: z.ZodType<Json> = z.json();
 
@@ -83,9 +85,10 @@ export const calls = {
   run: z.strictObject({ run }),
   /** what all its trajectories add up to: takes as long as there are many */
   statistics: z.strictObject({ run }),
-  evaluations: z.strictObject({ run, superseded: z.boolean().default(false) }),
-  /** steps above `after` only, for following a run */
-  steps: z.strictObject({ run, after: key.default(0) }),
+  /** a page, of rows after this key */
+  evaluations: z.strictObject({ run, superseded: z.boolean().default(false), after: key.default(0), limit }),
+  /** a page, of steps above `after` */
+  steps: z.strictObject({ run, after: key.default(0), limit }),
   trajectories: z.strictObject({
     run,
     filter: filter.prefault({}),
@@ -102,7 +105,6 @@ export const calls = {
   }),
   trajectory: z.strictObject({ key }),
   rescore: z.strictObject({ run, prices, windows: z.int().min(1).max(1000).default(20) }),
-  checkpoints: z.strictObject({ run }),
   notices: z.strictObject({ run }),
   annotate: z.strictObject({ run, tags: z.array(z.string().min(1).max(40)).max(20), note: z.string().max(10_000) }),
   /** the run leaves the list at once and the disk for good `undoSeconds` later, or when the app ends */
@@ -224,13 +226,13 @@ type Results = {
   runs: { runs: r.RunRow[] };
   run: r.RunDetail;
   statistics: r.RunStatistics;
-  evaluations: { rows: r.EvaluationRow[] };
-  steps: { rows: r.StepRow[] };
+  /** `next` is what to pass as `after` for the following page; null on the last */
+  evaluations: { rows: r.EvaluationRow[]; next: number | null };
+  steps: { rows: r.StepRow[]; next: number | null };
   trajectories: r.TrajectoryPage;
   groups: r.GroupPage;
   trajectory: r.TrajectoryDetail;
   rescore: r.Rescored;
-  checkpoints: { rows: r.CheckpointRow[] };
   notices: { rows: r.NoticeRow[] };
   annotate: null;
   deleteRun: { undoSeconds: number };

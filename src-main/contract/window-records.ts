@@ -45,8 +45,12 @@ export type RunRow = RunListing & { tags: string[]; note: string };
 /** `key` counts the events of the database; `supersededBy` is the later attempt that replaced this row, or null. */
 export type Standing = { key: number; attempt: number; supersededBy: number | null; atMs: number };
 
-/** A policy point without its breakdown, and whether weights were kept for it. */
-export type SummaryPoint = Omit<PolicyPoint, 'breakdown'> & { checkpoint: boolean; onFrontier: boolean };
+/** A policy point without its breakdown, the hypervolume of all up to it, and whether weights were kept for it. */
+export type SummaryPoint = Omit<PolicyPoint, 'breakdown'> & {
+  hypervolume: number;
+  checkpoint: boolean;
+  onFrontier: boolean;
+};
 export type BeforeAfter<T> = { before: T; after: T };
 
 /** What a run came to; `points` are those of the selection split in order. */
@@ -76,6 +80,8 @@ export type RunDetail = {
   facts: RunFacts;
   attempts: { attempt: number; fromStep: number; startedAtMs: number }[];
   priceChanges: PriceRow[];
+  /** what its newest trajectories called, by name; also tools that do not exist */
+  tools: string[];
   artifacts: { step: number; kind: string; path: Handle; bytes: number; details: Json }[];
   tags: string[];
   note: string;

@@ -13,8 +13,14 @@ export function summarizeRun(store: Readers & { dataFolder: string }, name: stri
   const stepSeconds = stepMs / 1000;
 
   const frontier = new Set(store.frontier(runId, 'selection').map(({ key }) => key));
-  const toPoint = ({ point: { breakdown: __, ...point }, checkpoint, key }: EvaluationRow): SummaryPoint => ({
+  const toPoint = ({
+    point: { breakdown: __, ...point },
+    hypervolume,
+    checkpoint,
+    key,
+  }: EvaluationRow): SummaryPoint => ({
     ...point,
+    hypervolume,
     checkpoint: checkpoint !== null,
     onFrontier: frontier.has(key),
   });

@@ -95,14 +95,25 @@ class Where {
 
 /** The unary plus keeps SQLite from seeking once for every value of a list: it is to walk the index and test each row. */
 function addFilter(where: Where, run: number, filter: TrajectoryFilter): void {
-  const { fromStep = filter.step ?? 0, toStep = filter.step ?? Number.MAX_SAFE_INTEGER, superseded = false } = filter;
-  where.add(
-    `+t.event_key IN (SELECT event_key FROM events WHERE run_key = ? AND kind = 'step' AND step BETWEEN ? AND ?
-       ${superseded ? '' : 'AND superseded_by IS NULL'})`,
-    run,
-    fromStep,
-    toStep,
-  );
+  const { fromStep = 0, toStep = Number.MAX_SAFE_INTEGER, step, superseded = false } = filter;
+  const counts = superseded ? '' : 'AND superseded_by IS NULL';
+  if (fromStep > 0 || toStep < Number.MAX_SAFE_INTEGER || step === undefined) {
+    where.add(
+      `+t.event_key IN (SELECT event_key FROM events WHERE run_key = ? AND kind = 'step' AND step BETWEEN ? AND ? ${counts})`,
+      run,
+      fromStep,
+      toStep,
+    );
+  }
+  if (step !== undefined) {
+    // few rows, found by the step's groups: the run is not walked through
+    where.add(
+      `t.trajectory_key IN (SELECT trajectory_key FROM events CROSS JOIN groups USING (event_key)
+         CROSS JOIN trajectories USING (group_key) WHERE events.run_key = ? AND kind = 'step' AND step = ? ${counts})`,
+      run,
+      step,
+    );
+  }
   if (filter.success === null) where.add('t.success IS NULL');
   else if (filter.success !== undefined) where.add('t.success = ?', Number(filter.success));
   if (filter.minCalls !== undefined) where.add('t.calls >= ?', filter.minCalls);

@@ -121,6 +121,18 @@ export function statistics(db: Connection, run: string): RunStatistics {
   };
 }
 
+/** The tools that the newest trajectories of a run called, by name; however many there are, it reads no more than `newest`. */
+export function calledTools(db: Connection, run: string, newest = 20_000): string[] {
+  const called = db
+    .prepare<[number, number], string>(
+      `SELECT DISTINCT tools FROM
+         (SELECT tools FROM trajectories WHERE run_key = ? ORDER BY trajectory_key DESC LIMIT ?)`,
+    )
+    .pluck()
+    .all(findRun(db, run).key, newest);
+  return [...new Set(called.flatMap((tools) => tools.split('\n').filter((name) => name !== '')))].sort();
+}
+
 /** Looks rows up by their event; an event without its row is damage. */
 function byKey<T extends Standing>(rows: T[]): (key: number, place: string) => T {
   const map = new Map(rows.map((row) => [row.key, row]));

@@ -29,15 +29,21 @@ export type Artifact = { step: number; kind: string; path: string; bytes: number
 
 const standing = 'event_key AS key, attempt, superseded_by AS supersededBy, at_ms AS atMs';
 const counts = '(superseded_by IS NULL OR ?)';
-/** The metrics of every step, in order. */
-export function steps(db: Connection, run: string, options: WithSuperseded = {}): StepRow[] {
+/** The metrics of every step, in order; `after` a step at most `limit` of them. */
+export function steps(
+  db: Connection,
+  run: string,
+  options: WithSuperseded & { after?: number; limit?: number } = {},
+): StepRow[] {
   const { key, runId } = findRun(db, run);
+  const { superseded = false, after = 0, limit = -1 } = options;
   return db
-    .prepare<[number, number], Standing & { step: number; metrics: string }>(
+    .prepare<[number, number, number, number], Standing & { step: number; metrics: string }>(
       `SELECT step, ${standing}, metrics FROM events JOIN steps USING (event_key)
-       WHERE run_key = ? AND ${counts} ORDER BY event_key`,
+       WHERE run_key = ? AND kind = 'step' AND step > ? AND ${counts}
+       ORDER BY ${superseded ? 'event_key' : 'step'} LIMIT ?`,
     )
-    .all(key, Number(options.superseded ?? false))
+    .all(key, after, Number(superseded), limit)
     .map((row) => ({ ...row, metrics: readJson(metricsSchema, row.metrics, `step ${row.step} of run ${runId}`) }));
 }
 
@@ -66,21 +72,27 @@ const evaluationColumns = `step, ${standing}, split, sampling, n, success, succe
   success_high AS successHigh, cost, cost_low AS costLow, cost_high AS costHigh, calls, response_length AS responseLength,
   kl_to_start AS klToStart, hypervolume, on_frontier AS onFrontier, breakdown`;
 
-/** The measured policy points, in order; of one split or one way of sampling where it is given. */
+/** The measured policy points, in order; of one split or one way of sampling where it is given. `after` a row's key at most `limit`. */
 export function evaluations(
   db: Connection,
   run: string,
-  options: WithSuperseded & { split?: Split; sampling?: PolicyPoint['sampling'] } = {},
+  options: WithSuperseded & {
+    split?: Split;
+    sampling?: PolicyPoint['sampling'];
+    after?: number;
+    limit?: number;
+  } = {},
 ): EvaluationRow[] {
   const { key } = findRun(db, run);
-  const { split = null, sampling = null, superseded = false } = options;
+  const { split = null, sampling = null, superseded = false, after = 0, limit = -1 } = options;
   const rows = db
-    .prepare<[number, number, Split | null, string | null], EvaluationColumns>(
+    .prepare<[number, number, number, Split | null, string | null, number], EvaluationColumns>(
       `SELECT ${evaluationColumns} FROM events JOIN evaluations USING (event_key)
-       WHERE run_key = ? AND ${counts} AND split = coalesce(?, split) AND sampling = coalesce(?, sampling)
-       ORDER BY event_key`,
+       WHERE run_key = ? AND kind = 'evaluated' AND +event_key > ? AND ${counts}
+         AND split = coalesce(?, split) AND sampling = coalesce(?, sampling)
+       ORDER BY event_key LIMIT ?`,
     )
-    .all(key, Number(superseded), split, sampling);
+    .all(key, after, Number(superseded), split, sampling, limit);
   return toEvaluations(db, run, rows);
 }
 

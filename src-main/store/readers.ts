@@ -3,7 +3,7 @@ import { type Connection, explainFailures } from './database.ts';
 import { groups } from './page-groups.ts';
 import { trajectories } from './page-trajectories.ts';
 import { outcomes, stepNumbers } from './read-outcomes.ts';
-import { events, statistics } from './read-events.ts';
+import { calledTools, events, statistics } from './read-events.ts';
 import {
   artifacts,
   checkpoints,
@@ -32,6 +32,7 @@ const queries = {
   artifacts,
   events,
   statistics,
+  calledTools,
   readStep,
   groups,
   trajectories,

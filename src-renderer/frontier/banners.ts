@@ -22,7 +22,7 @@ export function bannersOf(view: RunView): Banner[] {
       banners.push({ id: 'finished', text: words.banners.finished(success, cost, last.n), kind: 'note', resume: false });
     }
   }
-  if (recent.length === 0) return banners;
+  if (recent.length === 0 || !view.complete) return banners;
   if (view.steps.every(({ metrics }) => metrics.success === 0)) warn('no-success', words.banners.noSuccess);
   if (mean((m) => m.toolFailureShare) > 0.5) warn('tool-fails', words.banners.toolFails(formatPercent(mean((m) => m.toolFailureShare), 0)));
   if (mean((m) => m.groupsWithoutSpread) > 0.7) warn('no-spread', words.banners.noSpread(formatPercent(mean((m) => m.groupsWithoutSpread), 0)));

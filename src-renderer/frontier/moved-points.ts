@@ -18,6 +18,13 @@ export function callsByTool({ breakdown }: Pick<ViewPoint, 'breakdown'>): Record
   return means;
 }
 
+/** The tools that were called when the points were measured. */
+export function measuredTools(points: readonly Pick<ViewPoint, 'breakdown'>[]): string[] {
+  const names = new Set<string>();
+  for (const { breakdown } of points) for (const part of Object.values(breakdown)) for (const tool in part.calls) names.add(tool);
+  return [...names];
+}
+
 /** The points with the cost they would have; null where one of them kept no calls. A tool that is not priced costs 1. */
 export function movedPoints(points: readonly ViewPoint[], prices: Record<string, number>): ViewPoint[] | null {
   const moved = points.map((point) => {

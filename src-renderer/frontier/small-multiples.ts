@@ -11,26 +11,18 @@ export type Multiple = {
 
 /** Steps (start and every step) and the charts over them; a value that does not exist for a step is null. */
 export function multiplesOf(view: RunView): { steps: number[]; charts: Multiple[] } {
-  const measured = new Map(frontierPoints(view).map((point) => [point.step, point]));
-  const trained = new Map(view.steps.map((row) => [row.step, row]));
-  const steps = [...new Set([...trained.keys(), ...measured.keys()])].sort((a, b) => a - b);
+  const { steps, trained, measured } = courseOf(view);
   const { names, series } = words.multiples;
   const step = (pick: (row: ViewStep['metrics']) => number | null, label: string, color = '--series-1') => ({
     label,
     color,
-    values: steps.map((at) => {
-      const row = trained.get(at);
-      return row === undefined ? null : finite(pick(row.metrics));
-    }),
+    values: trained.map((row) => (row === undefined ? null : finite(pick(row.metrics)))),
   });
   const point = (pick: (row: ViewPoint) => number | null) => ({
     label: series.evaluated,
     color: '--series-2',
     points: true,
-    values: steps.map((at) => {
-      const row = measured.get(at);
-      return row === undefined ? null : finite(pick(row));
-    }),
+    values: measured.map((row) => (row === undefined ? null : finite(pick(row)))),
   });
   const charts: Multiple[] = [
     { name: 'success', percent: true, series: [step((m) => m.success, series.step), point((p) => p.success)] },
@@ -51,6 +43,21 @@ export function multiplesOf(view: RunView): { steps: number[]; charts: Multiple[
     },
   ];
   return { steps, charts };
+}
+
+/** Training steps and measured policies side by side, by step: both lists are in its order already. */
+function courseOf(view: RunView) {
+  const points = frontierPoints(view);
+  const steps: number[] = [];
+  const trained: (ViewStep | undefined)[] = [];
+  const measured: (ViewPoint | undefined)[] = [];
+  for (let i = 0, j = 0; i < view.steps.length || j < points.length; ) {
+    const at = Math.min(view.steps[i]?.step ?? Infinity, points[j]?.step ?? Infinity);
+    steps.push(at);
+    trained.push(view.steps[i]?.step === at ? view.steps[i++] : undefined);
+    measured.push(points[j]?.step === at ? points[j++] : undefined);
+  }
+  return { steps, trained, measured };
 }
 
 function finite(value: number | null): number | null {

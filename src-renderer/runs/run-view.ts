@@ -1,12 +1,12 @@
 /**
  * A run as the window shows it: the fold of its events. What is read from the store and what the feed tells later give the
- * same record, so that history and live view are one. Pure; not here: reading, drawing.
+ * same record, so that history and live view are one. A large run is shown before all of it is read: the summary has its
+ * points, which is what the frontier needs; steps come after. Pure; not here: reading, drawing.
  */
 import type { PolicyPoint, StepMetrics } from '../../src-main/contract/records.ts';
 import type { RunConfig } from '../../src-main/contract/run-config.ts';
 import type { RunEvent, RunFacts, RunStatus } from '../../src-main/contract/run-events.ts';
 import type {
-  CheckpointRow,
   EvaluationRow,
   NoticeRow,
   RunDetail,
@@ -33,6 +33,10 @@ export type RunView = {
   prices: Record<string, number>;
   priceChanges: { step: number; prices: Record<string, number> }[];
   attempts: number;
+  /** what its newest stored trajectories called, by name */
+  tools: string[];
+  /** whether all of it is here: a summary has no steps, and of the points only those that the frontier is made of */
+  complete: boolean;
 };
 
 /** What the store holds of a run, as the calls of the contract answer it. */
@@ -41,14 +45,25 @@ export type StoredView = {
   evaluations: EvaluationRow[];
   steps: StepRow[];
   notices: NoticeRow[];
-  checkpoints: CheckpointRow[];
 };
 
+const counts = ({ supersededBy }: { supersededBy: number | null }) => supersededBy === null;
+
 /** A run from what is stored; rows of superseded attempts and dropped checkpoints do not count. */
-export function viewOfStored({ detail, evaluations, steps, notices, checkpoints }: StoredView): RunView {
-  const { summary, config, facts } = detail;
-  const kept = new Set(checkpoints.filter(({ dropped }) => !dropped).map(({ checkpoint }) => checkpoint.step));
-  const counts = ({ supersededBy }: { supersededBy: number | null }) => supersededBy === null;
+export function viewOfStored({ detail, evaluations, steps, notices }: StoredView): RunView {
+  return {
+    ...viewOfSummary(detail),
+    steps: steps.filter(counts).map(({ step, metrics }) => ({ step, metrics })),
+    points: evaluations
+      .filter(counts)
+      .map(({ point, hypervolume, checkpoint }) => ({ ...point, hypervolume, checkpoint: checkpoint !== null })),
+    notices: notices.filter(counts).map(({ step, level, code, message }) => ({ step, level, code, message })),
+    complete: true,
+  };
+}
+
+/** The same before its rows are read; its points have no breakdown. */
+export function viewOfSummary({ summary, config, facts, tools, attempts, ...detail }: RunDetail): RunView {
   const priceChanges = detail.priceChanges.filter(counts).map(({ step, prices }) => ({ step, prices }));
   return {
     runId: summary.runId,
@@ -57,14 +72,14 @@ export function viewOfStored({ detail, evaluations, steps, notices, checkpoints 
     status: summary.status,
     reason: summary.reason,
     step: summary.step,
-    steps: steps.filter(counts).map(({ step, metrics }) => ({ step, metrics })),
-    points: evaluations
-      .filter(counts)
-      .map(({ point, hypervolume }) => ({ ...point, hypervolume, checkpoint: kept.has(point.step) })),
-    notices: notices.filter(counts).map(({ step, level, code, message }) => ({ step, level, code, message })),
+    steps: [],
+    points: summary.points.map(({ onFrontier: _, ...point }) => ({ ...point, breakdown: {} })),
+    notices: [],
     prices: { ...config.prices, ...priceChanges.at(-1)?.prices },
     priceChanges,
-    attempts: detail.attempts.length,
+    attempts: attempts.length,
+    tools,
+    complete: false,
   };
 }
 
@@ -83,12 +98,40 @@ export function viewOfStart({ runId, config, facts }: Extract<RunEvent, { kind: 
     prices: { ...config.prices },
     priceChanges: [],
     attempts: 1,
+    tools: [],
+    complete: true,
   };
 }
 
-/** The view after one more event of the same run. An event that is known already changes nothing: a read and the feed may overlap. */
+/** The view after events of the same run, in order. One that is known already changes nothing: a read and the feed may overlap. */
+export function withEvents(view: RunView, events: readonly RunEvent[]): RunView {
+  let now = view;
+  // steps are many: those that come together are taken in with one copy of the list
+  let steps: ViewStep[] = [];
+  const flush = () => {
+    if (steps.length > 0) now = { ...now, step: Math.max(now.step, steps[steps.length - 1].step), steps: now.steps.concat(steps) };
+    steps = [];
+  };
+  for (const event of events) {
+    if (event.runId !== view.runId) continue;
+    if (event.kind === 'step') {
+      const { step, metrics } = event;
+      if (step > ((steps.at(-1) ?? now.steps.at(-1))?.step ?? -1)) steps.push({ step, metrics });
+    } else {
+      flush();
+      now = withRareEvent(now, event);
+    }
+  }
+  flush();
+  return now;
+}
+
+/** The view after one more event. */
 export function withEvent(view: RunView, event: RunEvent): RunView {
-  if (event.runId !== view.runId) return view;
+  return withEvents(view, [event]);
+}
+
+function withRareEvent(view: RunView, event: Exclude<RunEvent, { kind: 'step' }>): RunView {
   switch (event.kind) {
     case 'started':
       return view.steps.length > 0 || view.points.length > 0 ? view : viewOfStart(event);
@@ -106,11 +149,6 @@ export function withEvent(view: RunView, event: RunEvent): RunView {
         priceChanges: until(view.priceChanges),
         prices: { ...view.config.prices, ...until(view.priceChanges).at(-1)?.prices },
       };
-    }
-    case 'step': {
-      if (event.step <= (view.steps.at(-1)?.step ?? -1)) return view;
-      const { step, metrics } = event;
-      return { ...view, step: Math.max(view.step, step), steps: [...view.steps, { step, metrics }] };
     }
     case 'evaluated': {
       const { point, hypervolume } = event;
@@ -130,19 +168,22 @@ export function withEvent(view: RunView, event: RunEvent): RunView {
       const known = view.notices.some((notice) => notice.step === step && notice.code === code);
       return known ? view : { ...view, notices: [...view.notices, { step, level, code, message }] };
     }
-    case 'prices':
+    case 'prices': {
+      const same = JSON.stringify(event.prices);
+      if (view.priceChanges.some(({ step, prices }) => step === event.step && JSON.stringify(prices) === same)) return view;
       return {
         ...view,
         prices: { ...view.prices, ...event.prices },
         priceChanges: [...view.priceChanges, { step: event.step, prices: event.prices }],
       };
+    }
     case 'ended':
       return { ...view, status: event.status, reason: event.reason };
   }
 }
 
 /** The policies that the frontier is made of: selection split, sampled, up to a step. */
-export function frontierPoints(view: RunView, untilStep = Number.POSITIVE_INFINITY): ViewPoint[] {
+export function frontierPoints(view: Pick<RunView, 'points'>, untilStep = Number.POSITIVE_INFINITY): ViewPoint[] {
   return view.points.filter(
     ({ split, sampling, step }) => split === 'selection' && sampling === 'sampled' && step <= untilStep,
   );

@@ -19,10 +19,14 @@ export function ticks(low: number, high: number, count: number): number[] {
 
 /** From the least to the greatest value with a share of room on both sides, held within [min, max] where those are given. */
 export function paddedDomain(values: readonly number[], share = 0.06, min = -Infinity, max = Infinity): [number, number] {
-  const finite = values.filter(Number.isFinite);
-  if (finite.length === 0) return [Math.max(0, min), Math.min(1, max)];
-  const low = Math.min(...finite);
-  const high = Math.max(...finite);
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (low > high) return [Math.max(0, min), Math.min(1, max)];
   const room = (high - low || Math.abs(high) || 1) * share;
   return [Math.max(min, low - room), Math.min(max, high + room)];
 }

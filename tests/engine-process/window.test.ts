@@ -122,8 +122,26 @@ test('runs come with the tags and notes that were given to them', async () => {
   assert.equal(runs[0].status, 'stopped', 'nobody writes it');
   const detail = await ask('window-run', { run: 'r' });
   assert.deepEqual([detail.tags, detail.summary.runId, detail.config.steps], [['good'], 'r', 4]);
-  assert.equal((await ask('window-statistics', { run: 'r' })).trajectories, 24);
+  const { trajectories, tools } = await ask('window-statistics', { run: 'r' });
+  assert.equal(trajectories, 24);
+  assert.deepEqual(
+    detail.tools,
+    tools.map(({ name }) => name),
+  );
   await assert.rejects(ask('window-annotate', { run: 'none', tags: [], note: '' }), { code: 'not-found' });
+});
+
+test('rows come in pages, each beginning after the last of the one before', async () => {
+  const pages: unknown[] = [];
+  const read = async (after: number) => {
+    const { rows, next } = await ask('window-rows', { run: 'r', kind: 'steps', after, limit: 2 });
+    pages.push(rows.map((row) => 'step' in row && row.step));
+    return next;
+  };
+  assert.equal(await read(0), 2);
+  assert.equal(await read(2), null);
+  assert.deepEqual(pages, [[1, 2], [3]]);
+  assert.equal((await ask('window-rows', { run: 'r', kind: 'evaluations' })).next, null);
 });
 
 test('rows of steps are those after the last one known', async () => {

@@ -8,7 +8,7 @@ import { configDifference } from '../../src-renderer/compare/config-difference.t
 import { configOf, draftOf, storedDraft } from '../../src-renderer/runs/draft.ts';
 import { doubt, spansOf } from '../../src-renderer/trajectories/spans.ts';
 import { toCsv } from '../../src-renderer/ui/csv.ts';
-import { noPages, visibleRange, wantsMore, withPage } from '../../src-renderer/ui/paging.ts';
+import { noPages, rowsOf, visibleRange, wantsMore, withPage } from '../../src-renderer/ui/paging.ts';
 import {
   formatBytes,
   formatChange,
@@ -43,6 +43,13 @@ test('a domain of one value still has a width, and a scale of none maps to the m
   assert.ok(low < 2 && high > 2);
   assert.equal(linearScale([1, 1], [0, 10])(1), 5);
   assert.deepEqual(paddedDomain([0.99], 0.5, 0, 1)[1], 1);
+  assert.deepEqual(
+    paddedDomain(
+      Array.from({ length: 300_000 }, (_, i) => i),
+      0,
+    ),
+    [0, 299_999],
+  );
 });
 
 test('numbers are written as people read them', () => {
@@ -60,9 +67,11 @@ test('a page that is asked for twice is taken once, and the next is due before t
   assert.equal(withPage(once, page), once);
   const twice = withPage(once, { rows: [{ key: 7 }], next: null });
   assert.deepEqual(
-    twice.rows.map(({ key }) => key),
+    rowsOf(twice).map(({ key }) => key),
     [9, 8, 7],
   );
+  assert.deepEqual(rowsOf(twice, 1, 3), [{ key: 8 }, { key: 7 }]);
+  assert.deepEqual(rowsOf(twice, 2, 9), [{ key: 7 }]);
   assert.equal(wantsMore(noPages(), 0), false);
   assert.equal(wantsMore(once, 1), true);
   assert.equal(wantsMore(twice, 2), false);

@@ -143,6 +143,9 @@ test('trajectories are found by words of the answer, the tool arguments and the 
   assert.deepEqual(samples({ success: null }), [0]);
   assert.deepEqual(samples({ fromStep: 1, toStep: 1 }), [2, 1, 0]);
   assert.deepEqual(samples({ fromStep: 2 }), []);
+  assert.deepEqual(samples({ step: 1 }), [2, 1, 0]);
+  assert.deepEqual(samples({ step: 1, fromStep: 2 }), []);
+  assert.deepEqual(samples({ step: 2 }), []);
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (typed) => void samples({ search: typed })),
     { numRuns: 300 },
@@ -153,6 +156,7 @@ test('statistics add up trajectories and tool calls, by tool and by how calls en
   const { tools, stopReasons, ...numbers } = store.statistics('run-abd');
   assert.deepEqual(stopReasons, { answer: 2, 'time-limit': 1 });
   assert.deepEqual(tools, [{ name: 'search', calls: 1, price: 2.5, meanMs: 4, statuses: { error: 1 } }]);
+  assert.deepEqual(store.calledTools('run-abd'), ['search']);
   assert.deepEqual(
     [numbers.problems, numbers.trajectories, numbers.ungraded, numbers.supersededTrajectories],
     [1, 3, 1, 0],
@@ -216,7 +220,10 @@ test('a frontier point names the checkpoint of its weights, and points of supers
   assert.deepEqual(view(), [[10, 'checkpoints/step-10']]);
   store.append(checkpointEvent('f', 15, [10]));
   assert.deepEqual(view(), [[10, null]], 'a dropped checkpoint is not offered');
-  assert.equal(store.evaluations('f', { superseded: true }).length, 3);
+  const three = store.evaluations('f', { superseded: true });
+  assert.equal(three.length, 3);
+  assert.deepEqual(store.evaluations('f', { superseded: true, limit: 2 }), three.slice(0, 2));
+  assert.deepEqual(store.evaluations('f', { superseded: true, after: three[1].key }), three.slice(2));
   store.deleteRun('f');
 });
 

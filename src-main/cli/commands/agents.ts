@@ -38,13 +38,7 @@ export function agentCommands(program: Command): void {
             to: options.to === undefined ? undefined : resolve(options.to),
           });
           const { run, report } = result;
-          const point = (end: typeof report.before) => ({ ...end, checkpoint: true, onFrontier: true });
-          session.print(
-            beforeAfter(`both tasks, ${report.after.n} report problems`, {
-              before: point(report.before),
-              after: point(report.after),
-            }),
-          );
+          session.print(beforeAfter(`both tasks, ${report.after.n} report problems`, report));
           const { difference, low, high } = result.successChange;
           const points = (share: number) => (100 * share).toFixed(1);
           session.print(

@@ -18,6 +18,7 @@ export const command = defineCommand({
         facts,
         attempts,
         priceChanges: store.priceChanges(runId),
+        tools: store.calledTools(runId),
         // paths here; main makes handles of them before they reach the window
         artifacts: store
           .artifacts(runId)

@@ -1,0 +1,46 @@
+/**
+ * Drawing that does not hold up the window: what asks to be drawn waits for an animation frame, is drawn at most every
+ * `restMs`, the last wish only, and a frame gives all of them no more than `budgetMs`; the rest follows in the next one.
+ */
+const budgetMs = 8;
+
+type Draw = () => void;
+type Clock = { now(): number; frame(then: () => void): void };
+
+/** A queue of its own; `wish` replaces what the same key asked for before, `forget` takes it back. */
+export function frameQueue(restMs: number, clock: Clock): { wish(key: object, draw: Draw): void; forget(key: object): void } {
+  const waiting = new Map<object, Draw>();
+  const drawnAt = new WeakMap<object, number>();
+  let scheduled = false;
+
+  function schedule(): void {
+    if (scheduled || waiting.size === 0) return;
+    scheduled = true;
+    clock.frame(frame);
+  }
+  function frame(): void {
+    scheduled = false;
+    const start = clock.now();
+    for (const [key, draw] of waiting) {
+      if (start - (drawnAt.get(key) ?? -Infinity) < restMs) continue;
+      waiting.delete(key);
+      draw();
+      drawnAt.set(key, start);
+      if (clock.now() - start >= budgetMs) break;
+    }
+    schedule();
+  }
+  return {
+    wish(key, draw) {
+      waiting.set(key, draw);
+      schedule();
+    },
+    forget: (key) => void waiting.delete(key),
+  };
+}
+
+/** The window's own. Four pictures a second are as many as a curve needs. */
+export const inFrames = frameQueue(250, {
+  now: () => performance.now(),
+  frame: (then) => void requestAnimationFrame(then),
+});
