@@ -1,6 +1,7 @@
 /**
  * Drawing that does not hold up the window: what asks to be drawn waits for an animation frame, is drawn at most every
- * `restMs`, the last wish only, and a frame gives all of them no more than `budgetMs`; the rest follows in the next one.
+ * `restMs`, the last wish only, and a frame gives all of them no more than `budgetMs`; the rest follows in the next one. Clock and
+ * frames are handed in.
  */
 const budgetMs = 8;
 
@@ -38,9 +39,3 @@ export function frameQueue(restMs: number, clock: Clock): { wish(key: object, dr
     forget: (key) => void waiting.delete(key),
   };
 }
-
-/** The window's own. Four pictures a second are as many as a curve needs. */
-export const inFrames = frameQueue(250, {
-  now: () => performance.now(),
-  frame: (then) => void requestAnimationFrame(then),
-});
