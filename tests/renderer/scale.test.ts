@@ -41,7 +41,8 @@ test('a thinned line keeps its ends and, in every pixel column, the least and th
       };
       for (const k of [0, 1]) {
         assert.deepEqual(ranges(thinned.steps, thinned.values[k]), ranges(steps, series[k]));
-        thinned.steps.forEach((step, i) => assert.equal(thinned.values[k][i], series[k][steps.indexOf(step)]));
+        for (const [i, step] of thinned.steps.entries())
+          assert.equal(thinned.values[k][i], series[k][steps.indexOf(step)]);
       }
     }),
   );
