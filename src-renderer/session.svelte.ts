@@ -6,6 +6,7 @@
 import type {
   ActiveRun,
   CallProgress,
+  DoctorCheck,
   ChatStep,
   EngineState,
   ErrorRecord,
@@ -46,6 +47,8 @@ class Session {
   runs = $state.raw<RunRow[] | null>(null);
   runsError = $state.raw<ErrorRecord | null>(null);
   settings = $state.raw<Settings | null>(null);
+  /** what the checks of this machine found, and when */
+  doctor = $state.raw<{ checks: DoctorCheck[]; atMs: number } | null>(null);
   /** the run that is open in the view of runs */
   open = $state<string | null>(null);
   run = $state.raw<RunView | null>(null);

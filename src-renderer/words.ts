@@ -472,6 +472,7 @@ export const words = {
     columns: ['check', 'state', 'finding'],
     check: 'Check again',
     checking: (name: string) => `checking ${name}`,
+    checkedAt: (time: string) => `checked at ${time}`,
     data: 'Data folder',
     version: 'Version',
     theme: 'Theme',

@@ -135,7 +135,7 @@ export function madeUpPoint(config: RunConfig, step: number, sampling: PolicyPoi
     responseLength: 20 + 14 * cost,
     klToStart: sampling === 'sampled' ? 0.3 * done : null,
     breakdown: {
-      'task:arithmetic-calculator': { n, success: right / n, cost },
+      'task:arithmetic-calculator': { n, success: right / n, cost, calls: { calculator: cost } },
       'tag:sum2': { n: n >> 1, success: right / n, cost },
       'tag:two': { n: n >> 1, success: right / n, cost },
     },

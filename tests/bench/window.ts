@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { databasePath, openStore } from '../../src-main/store/open-store.ts';
-import { fill, flood, install, paints, scroll } from '../browser/measure-window.ts';
+import { type Flood, fill, flood, install, paints, type Scroll, scroll } from '../browser/measure-window.ts';
 import { buildWindow, chromiumPath, launch } from '../browser/open-window.ts';
 import { serve } from '../browser/serve.ts';
 import { fillStore, nextEvents } from './fill-store.ts';
@@ -64,12 +64,18 @@ try {
     await ask('search cleared', 'input[type=search]', '');
     const scrolled = await scroll(page, 10, 120);
     say('list measured');
-    const flooded = await flood(page, served, Number(options.flood), 100, nextEvents('large', lastStep(data)));
+    const last = lastStep(data);
+    const back = { kind: 'resumed', runId: 'large', fromStep: last, attempt: 1 } as const;
+    const flooded = await flood(page, served, Number(options.flood), 100, nextEvents('large', last), back);
+    // once more where all charts are on the screen
+    await page.evaluate(`document.querySelector('#course').scrollIntoView()`);
+    const charted = await flood(page, served, Number(options.flood) / 4, 100, nextEvents('large', last), back);
     const report = {
       paints: painted,
       latency,
       scroll: scrolled,
       flood: flooded,
+      floodOfCharts: charted,
       node: process.version,
       browser: browser.version(),
     };
@@ -97,11 +103,13 @@ function print({
   latency,
   scroll,
   flood,
+  floodOfCharts,
 }: {
   paints: { view: string; firstMs: number; medianMs: number; worstMs: number }[];
   latency: { name: string; ms: number }[];
-  scroll: Awaited<ReturnType<typeof import('../browser/measure-window.ts').scroll>>;
-  flood: Awaited<ReturnType<typeof import('../browser/measure-window.ts').flood>>;
+  scroll: Scroll;
+  flood: Flood;
+  floodOfCharts: Flood;
 }): void {
   const ms = (value: number) => `${value.toFixed(0)} ms`.padStart(10);
   console.log(`${'view'.padEnd(20)}${'first'.padStart(10)}${'median'.padStart(10)}${'worst'.padStart(10)}`);
@@ -109,5 +117,5 @@ function print({
     console.log(`${view.padEnd(20)}${ms(firstMs)}${ms(medianMs)}${ms(worstMs)}`);
   console.log('');
   for (const { name, ms: taken } of latency) console.log(`${name.padEnd(20)}${ms(taken)}`);
-  console.log('\n' + JSON.stringify(scroll) + '\n' + JSON.stringify(flood));
+  for (const found of [scroll, flood, floodOfCharts]) console.log(`\n${JSON.stringify(found)}`);
 }

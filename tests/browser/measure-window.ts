@@ -18,7 +18,10 @@ export type Flood = {
   longTasks: number;
   framesPerSecond: number;
   heapBeforeMb: number;
+  /** with the steps that were told, which are data of the run */
   heapAfterMb: number;
+  /** when the run has gone back to where it was before: what is more than before is lost memory */
+  heapBackMb: number;
 };
 
 /** Runs in the page. A message posted in an animation frame is taken after that frame was painted. */
@@ -172,13 +175,17 @@ export async function paints(page: Page, runId: string, times: number): Promise<
   });
 }
 
-/** Tells `perSecond` events for so long, as the keeper of a run does, and watches the page's thread meanwhile. */
+/**
+ * Tells `perSecond` events for so long, as the keeper of a run does, and watches the page's thread meanwhile; then `back`, after
+ * which the run holds what it held before.
+ */
 export async function flood(
   page: Page,
   served: Served,
   seconds: number,
   perSecond: number,
   next: (n: number) => RunEvent,
+  back: RunEvent,
 ): Promise<Flood> {
   const devtools = await page.context().newCDPSession(page);
   const heapBeforeMb = await heapMb(devtools);
@@ -191,7 +198,10 @@ export async function flood(
     await new Promise((done) => setTimeout(done, 10));
   }
   const seen = await page.evaluate<Pick<Flood, 'longestTaskMs' | 'longTasks' | 'framesPerSecond'>>('probe.report()');
-  return { seconds, events, ...seen, heapBeforeMb, heapAfterMb: await heapMb(devtools) };
+  const heapAfterMb = await heapMb(devtools);
+  served.tell({ kind: 'event', event: back });
+  await page.waitForTimeout(4000); // charts out of sight follow within three seconds
+  return { seconds, events, ...seen, heapBeforeMb, heapAfterMb, heapBackMb: await heapMb(devtools) };
 }
 
 async function heapMb(devtools: CDPSession): Promise<number> {
