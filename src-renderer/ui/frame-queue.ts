@@ -6,12 +6,13 @@
 const budgetMs = 8;
 
 type Draw = () => void;
+type Key = object;
 type Clock = { now(): number; frame(then: () => void): void };
 
 /** A queue of its own; `wish` replaces what the same key asked for before, `forget` takes it back. */
-export function frameQueue(restMs: number, clock: Clock): { wish(key: object, draw: Draw): void; forget(key: object): void } {
-  const waiting = new Map<object, Draw>();
-  const drawnAt = new WeakMap<object, number>();
+export function frameQueue(restMs: number, clock: Clock): { wish(key: Key, draw: Draw): void; forget(key: Key): void } {
+  const waiting = new Map<Key, Draw>();
+  const drawnAt = new WeakMap<Key, number>();
   let scheduled = false;
 
   function schedule(): void {

@@ -22,7 +22,8 @@ const bounds = {
   paintMs: 2000, // aim: 300
   answerMs: 2000, // aim: 100
   framesPerSecond: 8, // aim: 50
-  blockedMs: 600, // aim: 50
+  blockedCpuMs: 150, // aim: 50; by the clock other programs' time is in it
+  blockedMs: 1500,
   lostMb: 2, // aim: 0
   bytesOfAStep: 4000,
 };
@@ -118,6 +119,7 @@ describe('a large database', { skip, timeout: 600_000 }, () => {
       await page.locator(place).first().scrollIntoViewIfNeeded();
       const seen = await flood(page, served, 4, 100, nextEvents('large', steps), back);
       assert.ok(seen.events > 200, JSON.stringify(seen));
+      assert.ok(seen.longestTaskCpuMs > 0 && seen.longestTaskCpuMs < bounds.blockedCpuMs, JSON.stringify(seen));
       assert.ok(seen.longestTaskMs < bounds.blockedMs, JSON.stringify(seen));
       const held = (bounds.bytesOfAStep * seen.events) / 2 ** 20;
       assert.ok(seen.heapAfterMb - seen.heapBeforeMb < held + bounds.lostMb, JSON.stringify(seen));
