@@ -4,14 +4,14 @@
  * cli/environment.ts.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { lstat, mkdir, open, readdir, readlink, rename, rm, statfs, symlink, writeFile } from 'node:fs/promises';
+import { createReadStream, createWriteStream, existsSync, statfsSync } from 'node:fs';
+import { lstat, mkdir, open, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ParetuneError } from '../contract/errors.ts';
 import type { CallProgress } from '../contract/window-api.ts';
-import { flushFolder } from '../engine/base/atomic-file.ts';
+import { explainDiskFailures, flushFolder, renamePatiently, requireFreeBytes } from '../engine/base/atomic-file.ts';
 
 const unfinished = '.moving';
 /** Lies in a copy that is not done, so that nothing of the user's is ever taken for one. */
@@ -49,17 +49,8 @@ export async function copyData(from: string, to: string, options: CopyOptions): 
   try {
     await mkdir(part, { recursive: true });
     await writeFile(join(part, marker), '');
-    const { bavail, bsize } = await statfs(part);
-    if (bavail * bsize < bytes) {
-      const megabytes = (count: number) => `${Math.ceil(count / 1e6).toLocaleString('en')} MB`;
-      throw new ParetuneError(
-        'disk',
-        `The data take ${megabytes(bytes)}; ${megabytes(bavail * bsize)} are free there.`,
-        {
-          hint: 'Choose a folder on a larger disk, or delete runs first.',
-        },
-      );
-    }
+    // Node 16, in the Electron of tests on machines that cannot download another, cannot tell
+    if (typeof statfsSync === 'function') requireFreeBytes(part, bytes, 'The data folder');
     const hashes = new Map<string, string>();
     let done = 0;
     const advance = (label: string, note: string) => (count: number) => {
@@ -79,13 +70,17 @@ export async function copyData(from: string, to: string, options: CopyOptions): 
       }
     }
     signal?.throwIfAborted();
-    await rename(part, target);
+    renamePatiently(part, target);
     await rm(join(target, marker));
     flushFolder(to);
     return target;
   } catch (error) {
     await removeUnfinished(part);
-    if (!signal?.aborted) throw error;
+    if (!signal?.aborted) {
+      return explainDiskFailures(target, () => {
+        throw error;
+      });
+    }
     throw new ParetuneError('interrupted', 'The data stay where they were.', { cause: error });
   }
 }

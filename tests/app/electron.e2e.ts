@@ -59,10 +59,13 @@ async function startDisplay(): Promise<string | undefined> {
 
 let displayName: string | undefined;
 
-async function start(): Promise<void> {
+async function start(more: Record<string, string> = {}): Promise<void> {
   const { _electron } = await import('playwright-core');
   const noSandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  const env = { ...process.env, PARETUNE_HOME: dataFolder, PARETUNE_NODE: process.execPath } as Record<string, string>;
+  const env = { ...process.env, PARETUNE_HOME: dataFolder, PARETUNE_NODE: process.execPath, ...more } as Record<
+    string,
+    string
+  >;
   if (displayName !== undefined) env.DISPLAY = displayName;
   delete env.NODE_TEST_CONTEXT;
   running = await _electron.launch({
@@ -381,4 +384,28 @@ test('a deleted run is out of sight, comes back, and what stays deleted goes wit
   assert.deepEqual(enginePids(), [], 'no engine is left behind');
   const settings = JSON.parse(readFileSync(join(home, 'user', 'settings.json'), 'utf8')) as { window: unknown };
   assert.ok(settings.window, 'the place of the window is kept');
+});
+
+const noXdg = process.platform !== 'linux' && 'only Linux has XDG_DATA_HOME for a data folder of the test';
+test('data are moved to the picked folder, and the next start finds them there', {
+  ...options,
+  skip: skip || noXdg,
+}, async () => {
+  const environment = { PARETUNE_HOME: '', XDG_DATA_HOME: join(home, 'xdg') };
+  const [from, to] = [join(home, 'xdg', 'paretune'), join(home, 'elsewhere')];
+  for (const folder of [from, to]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(from, 'note.txt'), 'kept');
+  await start(environment);
+  await running.evaluate(({ dialog }, folder) => {
+    dialog.showOpenDialog = () => Promise.resolve({ canceled: false, filePaths: [folder] });
+  }, to);
+  const picked = await call('pickFolder', { purpose: 'data' });
+  const { dataFolder: moved } = await call('moveData', { to: picked!.handle });
+  await hear('progress', '"name":"moveData"');
+  assert.equal(readFileSync(join(to, 'paretune', 'note.txt'), 'utf8'), 'kept');
+  assert.deepEqual((await call('runs', {})).runs, []);
+  await running.close();
+  await start(environment);
+  assert.equal((await call('settings', {})).dataFolder, moved);
+  assert.deepEqual((await call('runs', {})).runs, []);
 });
