@@ -20,6 +20,7 @@ export function perform(command: MenuCommand): void {
   else if (command === 'open-task') performIn('tasks', command);
   else if (command === 'open-settings') pickSettings();
   else if (command === 'add-server') performIn('tools', command);
+  else if (command === 'undo') session.undoLast();
   else if (command === 'pause-or-resume') pauseOrResume();
   else if (command === 'stop') call('stop', {}).catch((error) => session.fail(error));
   else if (command === 'save-chart') saveFirst(session.charts, words.nothing.chart);
@@ -61,11 +62,11 @@ export function pauseOrResume(): void {
 /** The command that a key means, or null. Keys without a modifier are left to whoever is being typed into. */
 export function commandOf(event: KeyboardEvent): MenuCommand | null {
   const target = event.target instanceof HTMLElement ? event.target : null;
-  const typing = target !== null && (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) || target.isContentEditable);
+  const typing = target !== null && (target.matches('input:not([type=checkbox], [type=radio], [type=range]), textarea, select') || target.isContentEditable);
   const modified = event.ctrlKey || event.metaKey;
   if (event.altKey || (typing && !modified)) return null;
   // Space presses what has the focus, where that can be pressed; a field has an undo of its own
-  if (event.key === ' ' && target?.closest('button, a, summary, [role=button], [tabindex]')) return null;
+  if (event.key === ' ' && target?.closest('button, a, input, summary, [role=button], [tabindex]')) return null;
   if (typing && /^[zZ]$/.test(event.key) && target?.closest('form') === null) return null;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const shift = modified && event.shiftKey ? 'shift+' : '';

@@ -297,6 +297,14 @@ class Session {
     this.toasts = this.toasts.filter((toast) => toast.id !== id);
   }
 
+  /** Does what the last message offers to undo: a message is out of the reach of Tab before it goes. */
+  undoLast(): void {
+    const toast = this.toasts.findLast(({ action }) => action?.label === words.undo);
+    if (toast === undefined) return;
+    this.dismiss(toast.id);
+    toast.action?.run();
+  }
+
   /** Shows what failed; to be given to `catch`. What the user stopped is no news. */
   fail(error: unknown): void {
     const { code, message, hint } = asErrorRecord(error);
