@@ -164,6 +164,20 @@ describe('by keyboard alone', { skip, timeout: 900_000 }, () => {
     await page.locator('[role=listbox] [role=option]').first().waitFor();
   });
 
+  test('the problems of a step are rows as well, and Enter leads to the trajectories of one', async () => {
+    await tabTo('List', 'Shift+Tab');
+    await press('ArrowDown');
+    await page.locator('tbody tr[tabindex="0"] .prompt').waitFor();
+    await tabTo('Problems');
+    assert.equal((await press('Tab')).role, 'tr');
+    assert.equal((await press('j')).role, 'tr');
+    assert.equal((await press('Enter')).name, 'Trajectories');
+    await tabTo('All problems', 'Shift+Tab');
+    await press('Enter');
+    await page.getByRole('button', { name: 'All problems' }).waitFor({ state: 'detached' });
+    await look('the end of a filter');
+  });
+
   test('the chart as a table, its file, the scrubber', async () => {
     desk.served.answers.save = desk.out;
     await tabTo('Frontier: Table', 'Shift+Tab');
@@ -274,6 +288,18 @@ describe('by keyboard alone', { skip, timeout: 900_000 }, () => {
       .first()
       .waitFor({ timeout: 120_000 });
     assert.equal((await look('a check')).name, 'Check all');
+  });
+
+  test('Tools: the form of a server is opened, turned to an address and left', async () => {
+    await tabTo('Add MCP server…');
+    assert.equal((await press('Enter')).role, 'input');
+    await page.keyboard.type('mine');
+    await press('Tab', 'ArrowDown');
+    await page.getByRole('radio', { name: 'address', exact: false }).and(page.locator(':checked')).waitFor();
+    await tabTo('Cancel');
+    await press('Enter');
+    await page.getByRole('form', { name: 'Add an MCP server' }).waitFor({ state: 'detached' });
+    await look('a form that was left');
   });
 
   test('Device: the theme is chosen', async () => {
