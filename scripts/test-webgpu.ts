@@ -24,7 +24,7 @@ else {
   const files = globSync('tests/webgpu/*.e2e.ts', { cwd: root }).sort();
   runTests(
     files.map((file) => resolve(root, file)),
-    { concurrency: 1, minutes: 10, maySkipAll: true },
+    { concurrency: 1, minutes: 30, maySkipAll: true },
   );
 }
 

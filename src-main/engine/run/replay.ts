@@ -1,7 +1,7 @@
 /**
  * Recomputes the updates of a run from its log: from a checkpoint and the groups of the steps after it, as the database
- * gives them back, to the weights. No rollout is made. On one machine the result is that of the run, bit for bit: the log
- * holds all that an update depends on.
+ * gives them back, to the weights. No rollout is made. On one machine and provider the result is that of the run, bit for
+ * bit: the log holds all that an update depends on. On another provider it is near (tests/webgpu/replay).
  */
 import type { Group } from '../../contract/records.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
@@ -9,28 +9,33 @@ import { trainable } from '../runtime/policy.ts';
 import { tensorMap } from '../runtime/parameters.ts';
 import { scheduledRate } from '../train/adamw.ts';
 import { hashTensors } from '../train/checkpoint.ts';
+import type { UpdateMetrics } from '../train/trainer.ts';
 import type { Agent } from './agent.ts';
 import { newTrainer, restoreTrainer, updatePolicy } from './policy-update.ts';
 
-/** The hash of the trainable weights after each of the steps, in order; `steps` follow the checkpoint without a gap. */
+/** An update that was made again: what it measured, and the hash of the trainable weights after it. */
+export type Replayed = { metrics: UpdateMetrics; weightsHash: string };
+
+/** The updates of the steps, in order; `steps` follow the checkpoint without a gap. The configuration says who computes. */
 export async function replay(
   agent: Agent,
   config: RunConfig,
   checkpointFolder: string,
   steps: readonly (readonly Group[])[],
   threads: number,
-): Promise<string[]> {
+): Promise<Replayed[]> {
   const policy = agent.newPolicy(config.train.parameters === 'lora' ? config.train.lora : null, config.seed);
   const start = agent.newPolicy(config.train.parameters === 'lora' ? config.train.lora : null, config.seed);
   const trainer = newTrainer(config, policy, threads);
   try {
     const { step } = restoreTrainer(trainer, checkpointFolder);
-    const hashes: string[] = [];
+    const replayed: Replayed[] = [];
     for (const [i, groups] of steps.entries()) {
-      await updatePolicy({ config, trainer, start }, groups, scheduledRate(config.train, step + i, config.steps));
-      hashes.push(hashTensors(tensorMap(trainable(policy))));
+      const rate = scheduledRate(config.train, step + i, config.steps);
+      const metrics = await updatePolicy({ config, trainer, start }, groups, rate);
+      replayed.push({ metrics, weightsHash: hashTensors(tensorMap(trainable(policy))) });
     }
-    return hashes;
+    return replayed;
   } finally {
     await trainer.dispose();
   }
