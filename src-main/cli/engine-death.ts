@@ -1,8 +1,15 @@
 /** Words for the end of an engine process that did not end by itself: what happened, what is lost, how to go on. */
 import { ParetuneError } from '../contract/errors.ts';
+import { providerOf } from '../contract/providers.ts';
+import type { RunConfig } from '../contract/run-config.ts';
 
 /** What is known of the run that a request drives. */
-export type RunSoFar = { runId?: string; step?: number; checkpoint?: number };
+export type RunSoFar = {
+  runId?: string;
+  step?: number;
+  checkpoint?: number;
+  config?: Pick<RunConfig, 'provider' | 'onProviderFailure'>;
+};
 
 export type Death = {
   command: string;
@@ -17,14 +24,34 @@ export type Death = {
 
 const nativeFaults = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGABRT', 'SIGTRAP']);
 
-/** A `engine` or `memory` error. */
-export function describeDeath(death: Death): ParetuneError {
+/** A `engine` or `memory` error that knows the run which died. */
+export class EngineDeath extends ParetuneError {
+  readonly run: RunSoFar;
+
+  constructor(code: 'engine' | 'memory', message: string, run: RunSoFar, hint: string) {
+    super(code, message, { hint });
+    this.run = run;
+  }
+}
+
+/**
+ * The run that can go on on the CPU because a GPU's driver may have hung or brought down the engine, and the user did not
+ * forbid it (onProviderFailure); null for everything else.
+ */
+export function runToRescue(error: unknown): string | null {
+  if (!(error instanceof EngineDeath)) return null;
+  const { runId, checkpoint, config } = error.run;
+  if (runId === undefined || checkpoint === undefined || config === undefined) return null;
+  return providerOf(config.provider) !== 'cpu' && config.onProviderFailure === 'cpu' ? runId : null;
+}
+
+export function describeDeath(death: Death): EngineDeath {
   const { code, message } = cause(death);
   const where = death.run.step === undefined ? '' : ` after step ${death.run.step}`;
   const lines = [`The engine process ${message}${where} (command ${death.command}).`];
   const last = death.output.trim().split('\n').slice(-5).join('\n');
   if (last !== '') lines.push(`Its last words: ${last}`);
-  return new ParetuneError(code, lines.join('\n'), { hint: hint(death.run, code) });
+  return new EngineDeath(code, lines.join('\n'), death.run, hint(death.run, code));
 }
 
 function cause({ code, signal, hungMs, output }: Death): { code: 'engine' | 'memory'; message: string } {

@@ -7,7 +7,8 @@ import type { RunEvent } from '../contract/run-events.ts';
 import type { CommandName, PayloadOf, ResultOf } from '../engine-process/commands.ts';
 import { readEnvironment } from './environment.ts';
 import { followRun, progressLine, type RunView, runLine, type ShowProgress, showProgress } from './progress.ts';
-import { type Engine, startEngine } from './supervise.ts';
+import { runToRescue } from './engine-death.ts';
+import { type Engine, type EngineOptions, startEngine } from './supervise.ts';
 
 export type Session = {
   json: boolean;
@@ -37,7 +38,7 @@ export type Session = {
 };
 
 /** `dataFolder` undefined means the environment's. The engine starts with the first command that needs it. */
-export function openSession(options: { json: boolean; dataFolder?: string }): Session {
+export function openSession(options: { json: boolean; dataFolder?: string } & Partial<EngineOptions>): Session {
   const environment = readEnvironment();
   const dataFolder = options.dataFolder ?? environment.dataFolder;
   const progress = showProgress({
@@ -53,12 +54,37 @@ export function openSession(options: { json: boolean; dataFolder?: string }): Se
   const start = () => {
     const started = startEngine({
       dataFolder,
-      silenceMs: environment.engineSilenceMs,
+      silenceMs: options.silenceMs ?? environment.engineSilenceMs,
+      entry: options.entry,
       onSilence: (ms) =>
         progress.note(`The engine has been silent for ${Math.round(ms / 1000)} s; a long step can be.`),
     });
     engines.push(started);
     return started;
+  };
+
+  const ask = async <Name extends CommandName>(
+    name: Name,
+    payload: PayloadOf<Name>,
+    onItem?: (item: Json) => void,
+  ): Promise<ResultOf<Name>> => {
+    engine ??= start();
+    let view: RunView | undefined;
+    try {
+      const result = await engine.request(name, payload as Json, {
+        onEvent(event) {
+          view = followRun(view, event, performance.now());
+          const note = noteOf(event);
+          if (note !== undefined) progress.note(note);
+          if (view) progress.line(runLine(view));
+        },
+        onProgress: (state) => progress.line(progressLine(state)),
+        onItem,
+      });
+      return result as ResultOf<Name>;
+    } finally {
+      progress.end();
+    }
   };
 
   return {
@@ -70,23 +96,22 @@ export function openSession(options: { json: boolean; dataFolder?: string }): Se
       if (!options.json) process.stdout.write(`${text}\n`);
     },
     note: (text) => progress.note(text),
-    async engine(name, payload, onItem) {
-      engine ??= start();
-      let view: RunView | undefined;
+    async engine<Name extends CommandName>(
+      name: Name,
+      payload: PayloadOf<Name>,
+      onItem?: (item: Json) => void,
+    ): Promise<ResultOf<Name>> {
       try {
-        const result = await engine.request(name, payload as Json, {
-          onEvent(event) {
-            view = followRun(view, event, performance.now());
-            const note = noteOf(event);
-            if (note !== undefined) progress.note(note);
-            if (view) progress.line(runLine(view));
-          },
-          onProgress: (state) => progress.line(progressLine(state)),
-          onItem,
-        });
-        return result as ResultOf<typeof name>;
-      } finally {
-        progress.end();
+        return await ask(name, payload, onItem);
+      } catch (error) {
+        const run = name === 'tune' || name === 'resume' ? runToRescue(error) : null;
+        if (run === null) throw error;
+        progress.note(
+          `warning: ${(error as Error).message}\nThe run ${run} goes on on the CPU from its last checkpoint.`,
+        );
+        engine = start();
+        // both commands answer with the summary of the run
+        return (await ask('resume', { run, provider: 'cpu' })) as ResultOf<Name>;
       }
     },
     worker: start,

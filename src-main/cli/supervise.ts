@@ -157,6 +157,7 @@ function resumeHint(waiting: Map<number, Waiting>): string {
 /** Remembers what an obituary needs. */
 function follow(run: RunSoFar, event: RunEvent): void {
   if (event.kind === 'started' || event.kind === 'resumed') run.runId = event.runId;
+  if (event.kind === 'started') run.config = event.config;
   if (event.kind === 'step') run.step = event.step;
   if (event.kind === 'checkpoint') run.checkpoint = event.checkpoint.step;
   if (event.kind === 'resumed') run.checkpoint = event.fromStep;

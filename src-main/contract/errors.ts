@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'store' // the database is locked, too old, too new or corrupt
   | 'disk' // no space, no permission
   | 'memory' // an estimate or an allocation exceeds what there is
+  | 'device' // a GPU was lost, or its driver failed, in the middle of its work
   | 'diverged' // the run was stopped to protect the model: non-finite loss, entropy collapse
   | 'engine' // the engine process died or hangs
   | 'interrupted'; // the user asked to stop

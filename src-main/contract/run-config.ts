@@ -139,6 +139,8 @@ export const runConfigSchema = z.strictObject({
   threads: z.int().min(0).max(1024).default(0),
   /** who computes: `auto` is the CPU; another is used only where its numbers agree with the CPU's on this model */
   provider: z.enum(providerSettings).default('auto'),
+  /** where the GPU is lost, its driver fails or its memory is short: go on on the CPU, stop, or (memory only) halve the batches and go on */
+  onProviderFailure: z.enum(['cpu', 'stop', 'smaller-batch']).default('cpu'),
   evaluation: z
     .strictObject({ everySteps: z.int().min(1).default(10), greedy: z.boolean().default(true) })
     .prefault({}),

@@ -1,6 +1,7 @@
 /** An engine process whose commands go wrong in every way that the supervisor must survive. The serving code is the real one. */
 import { z } from 'zod';
 import { ParetuneError } from '../../src-main/contract/errors.ts';
+import { runConfigSchema } from '../../src-main/contract/run-config.ts';
 import type { RunEvent } from '../../src-main/contract/run-events.ts';
 import { type Command, type CommandContext, defineCommand } from '../../src-main/engine-process/command.ts';
 import { connectToParent } from '../../src-main/engine-process/parent-connection.ts';
@@ -29,6 +30,14 @@ const wrong: Record<string, (context: CommandContext) => Promise<unknown>> = {
   },
   exit: async () => process.exit(3),
   hang: async (context) => {
+    saved(context, 40);
+    await sleep(50);
+    for (;;);
+  },
+  // a driver that hangs in a step of a run on a GPU
+  tune: async (context) => {
+    const config = runConfigSchema.parse({ model: 'm', tasks: ['t'], provider: 'webgpu' });
+    context.emit({ kind: 'started', runId: 'r7', config, facts: {} } as unknown as RunEvent);
     saved(context, 40);
     await sleep(50);
     for (;;);
@@ -70,10 +79,13 @@ const wrong: Record<string, (context: CommandContext) => Promise<unknown>> = {
 };
 
 const payload: z.ZodType<unknown> = z.strictObject({});
+/** What a resume was asked for. */
+const resume: Command<unknown, unknown> = defineCommand({ payload: z.unknown(), run: async (asked) => asked });
 const table = Object.fromEntries(
   Object.entries(wrong).map(([name, run]) => {
     const command: Command<unknown, unknown> = defineCommand({ payload, run: (_, context) => run(context) });
     return [name, async () => ({ command })];
   }),
 );
+table.resume = async () => ({ command: resume });
 serve(table, connectToParent(), process.argv[2]);

@@ -20,6 +20,12 @@ test('where no provider starts, the GPU is no "ok": the reason, what is needed, 
   assert.equal(gpuOutcome([{ ...agrees, state: 'differs' }]).state, 'warning');
 });
 
+test('a GPU that leaves nodes to the CPU can be used, with a warning', () => {
+  const { state, message } = gpuOutcome([{ ...agrees, state: 'slow', message: 'leaves 2 nodes to the CPU' }]);
+  assert.equal(state, 'warning');
+  assert.equal(message, 'leaves 2 nodes to the CPU');
+});
+
 test('one GPU that agrees with the CPU is enough', () => {
   assert.deepEqual(gpuOutcome([agrees, absent]), { message: `${agrees.message}; ${absent.message}` });
 });

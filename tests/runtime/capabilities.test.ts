@@ -16,7 +16,8 @@ test('the table was made with the ONNX Runtime that is installed', () => {
 
 test('training and decoding on WebGPU leave nothing to the CPU once their indices are computed before the run', () => {
   for (const graph of ourGraphs()) {
-    assert.ok(fallbacksOf(graph, webgpuForms).length > 0, `${graph.name} has nothing to take off`);
+    if (/train|decode/.test(graph.name))
+      assert.ok(fallbacksOf(graph, webgpuForms).length > 0, `${graph.name} has nothing to take off`);
     assert.deepEqual(fallbacksOf(hostIndices(graph).graph, webgpuForms), [], graph.name);
   }
 });

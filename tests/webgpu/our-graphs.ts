@@ -3,7 +3,14 @@ import { randomStream } from '../../src-main/engine/base/random.ts';
 import type { Graph } from '../../src-main/engine/graph/graph.ts';
 import { buildDecodeGraph } from '../../src-main/engine/model/decode-graph.ts';
 import { type ModelConfig, parseModelConfig } from '../../src-main/engine/model/model-config.ts';
-import { decoderOptions, makePolicy, type Policy, randomPolicy } from '../../src-main/engine/runtime/policy.ts';
+import {
+  decoderOptions,
+  makePolicy,
+  type Policy,
+  randomPolicy,
+  trainable,
+} from '../../src-main/engine/runtime/policy.ts';
+import { adamwGraph, normGraph } from '../../src-main/engine/train/device-adamw.ts';
 import type { PolicyLossOptions } from '../../src-main/engine/train/policy-loss.ts';
 import { type TrainerSettings, trainingGraph } from '../../src-main/engine/train/trainer.ts';
 
@@ -71,17 +78,22 @@ export function ourGraphs(fixed = false): Graph[] {
   const objectives = ['supervised', policyObjective, { ...policyObjective, importance: 'sequence' }] as const;
   const training = [full, lora].flatMap((policy) =>
     objectives.map((objective) =>
-      trainingGraph(policy, { ...trainerSettings, objective }, fixed ? { B: 2, T: 8, K: 6 } : undefined),
+      trainingGraph(
+        policy,
+        { ...trainerSettings, objective },
+        { lengths: fixed ? { B: 2, T: 8, K: 6 } : undefined, accumulating: true },
+      ),
     ),
   );
   const decoding = [full, lora, large].flatMap((policy) =>
     (['sampled', 'greedy'] as const).map((sampling) =>
       buildDecodeGraph(`decode-${sampling}`, {
-        ...decoderOptions(policy, 64, policy.lora !== null, 'webgpu'),
+        ...decoderOptions(policy, 64, false, 'webgpu'),
         sampling,
         lengths: fixed ? { B: 2, S: 3, P: 5, R: 1 } : undefined,
       }),
     ),
   );
-  return [...training, ...decoding];
+  const { specs } = trainable(lora);
+  return [...training, ...decoding, adamwGraph(specs, trainerSettings), normGraph(specs)];
 }

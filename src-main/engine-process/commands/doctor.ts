@@ -47,7 +47,8 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
       try {
         await requireDevice(name);
         const report = await numericsReport(openAgent('starter:over-user').newPolicy(null, 0), name, 1);
-        found.push({ name, state: report.ok ? 'agrees' : 'differs', message: describeReport(report), needs: '' });
+        const agrees = report.fallbacks.length === 0 ? 'agrees' : 'slow';
+        found.push({ name, state: report.ok ? agrees : 'differs', message: describeReport(report), needs: '' });
       } catch (error) {
         found.push({ name, state: 'absent', message: toErrorRecord(error).message, needs: needsOf(name) });
       }
@@ -101,14 +102,22 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
   },
 };
 
-/** A provider for GPUs that ONNX Runtime was built with: it computes what the CPU does, something else, or not at all. */
-export type GpuFinding = { name: string; state: 'agrees' | 'differs' | 'absent'; message: string; needs: string };
+/** A provider for GPUs that ONNX Runtime was built with: it computes what the CPU does (`slow`: with its help), something else, or not at all. */
+export type GpuFinding = {
+  name: string;
+  state: 'agrees' | 'slow' | 'differs' | 'absent';
+  message: string;
+  needs: string;
+};
 
 /** `ok` only where a GPU can be used; without one the CPU does all, and what is missing is said. */
 export function gpuOutcome(found: readonly GpuFinding[]): Outcome {
   const usable = found.filter(({ state }) => state === 'agrees');
   const message = found.map((finding) => finding.message).join('; ');
   if (usable.length > 0) return { message };
+  if (found.some(({ state }) => state === 'slow')) {
+    return { message, state: 'warning', hint: 'Runs on such a GPU wait for the CPU again and again.' };
+  }
   const cpu = 'Runs use the CPU; nothing else is missing.';
   if (found.length === 0) {
     const systems = 'There is one for Windows, macOS on arm64 and Linux on x64.';

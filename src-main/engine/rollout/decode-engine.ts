@@ -1,12 +1,14 @@
 /**
  * Runs the decode graph of a policy over a cache: tokens in, one sampled token a row out. It knows neither problems nor
- * tools. Weights are read in place on every run, so an update of the policy is seen at once; frozen base weights may be
+ * tools. Weights are read in place on every run, so an update of the policy is seen at once (on WebGPU where trainer and
+ * engine share their memory); frozen base weights may be
  * kept prepacked inside the session instead (faster below 32 rows, their size once more in memory).
  */
 import type { ProviderName } from '../../contract/providers.ts';
 import { causalMask } from '../model/causal-mask.ts';
 import { buildDecodeGraph, cacheKey, cacheValue, newKey, newValue } from '../model/decode-graph.ts';
-import { decoderOptions, type Policy, policyFeeds } from '../runtime/policy.ts';
+import { DeviceMemory } from '../runtime/device-memory.ts';
+import { decoderOptions, deviceFeeds, type Policy, policyFeeds } from '../runtime/policy.ts';
 import { createSession, type OnFallback, type Session, type Tensor } from '../runtime/session.ts';
 import { KvCache } from './kv-cache.ts';
 
@@ -20,6 +22,8 @@ export type DecodeSettings = {
   frozen?: boolean;
   /** who computes; the CPU unless told otherwise */
   provider?: ProviderName;
+  /** what is held on the GPU, shared with the trainer of the policy; the engine's own if absent (WebGPU only) */
+  memory?: DeviceMemory;
   /** told of nodes that a GPU leaves to the CPU; without it such a graph is refused */
   onFallback?: OnFallback;
 };
@@ -48,10 +52,12 @@ export class DecodeEngine {
   readonly settings: DecodeSettings;
   readonly #sessions = new Map<Sampling, Promise<Session>>();
   readonly #causal = new Map<number, Tensor>();
+  readonly #memory: DeviceMemory | null;
 
   constructor(policy: Policy, settings: DecodeSettings) {
     this.policy = policy;
     this.settings = settings;
+    this.#memory = settings.provider === 'webgpu' ? (settings.memory ?? new DeviceMemory()) : null;
   }
 
   newCache(rows: number): KvCache {
@@ -65,7 +71,8 @@ export class DecodeEngine {
     const { layers } = this.policy.config;
     const past = cache ?? new KvCache(B, this.policy.config);
     const session = await this.#session(step.sampling);
-    const outputs = await session.run({ ...policyFeeds(this.policy), ...this.#feeds(step, past, B, S) });
+    const weights = this.#memory ? await deviceFeeds(this.#memory, this.policy) : policyFeeds(this.policy);
+    const outputs = await session.run({ ...weights, ...this.#feeds(step, past, B, S) });
 
     const draws = outputs.tokens.shape[1];
     const rows = <T>(read: (index: number) => T) =>
@@ -87,6 +94,7 @@ export class DecodeEngine {
   async dispose(): Promise<void> {
     for (const session of this.#sessions.values()) await (await session).dispose();
     this.#sessions.clear();
+    if (this.settings.memory === undefined) await this.#memory?.dispose();
   }
 
   #session(sampling: Sampling): Promise<Session> {
@@ -94,7 +102,7 @@ export class DecodeEngine {
     if (known) return known;
     const { frozen = false, maxTokens, threads, provider, onFallback } = this.settings;
     const graph = buildDecodeGraph(`decode-${sampling}`, {
-      ...decoderOptions(this.policy, maxTokens, frozen, provider),
+      ...decoderOptions(this.policy, maxTokens, frozen && this.#memory === null, provider),
       sampling,
     });
     const session = createSession(graph, { threads, provider, onFallback });

@@ -18,7 +18,7 @@ export function newTrainer(
   { train, limits, provider }: RunConfig,
   policy: Policy,
   threads: number,
-  onFallback?: TrainerSettings['onFallback'],
+  device: Pick<TrainerSettings, 'memory' | 'onFallback'> = {},
 ): Trainer {
   return new Trainer(policy, {
     ...train,
@@ -34,7 +34,7 @@ export function newTrainer(
     maxTokens: Math.min(limits.tokens, policy.config.maxPositions),
     threads,
     provider: providerOf(provider),
-    onFallback,
+    ...device,
   });
 }
 
@@ -48,7 +48,7 @@ export function trainRow({ tokens, segments, advantage }: ScoredTrajectory): Tra
 
 /**
  * One step's update (or updates) of the trainer's policy on its groups; `start` is the reference of the KL term. Where a
- * loss or gradient is not finite, weights and moments are those before the step.
+ * loss or gradient is not finite, or an update fails, weights and moments are those before the step.
  */
 export async function updatePolicy(
   { config, trainer, start }: { config: RunConfig; trainer: Trainer; start: Policy },
@@ -66,12 +66,18 @@ export async function updatePolicy(
   const { logprobs } = await trainer.score(rows);
   rows = rows.map((row, i) => ({ ...row, oldLogprobs: [...logprobs[i]] }));
   const goBack = rememberTrainer(trainer);
-  let metrics = await trainer.update(rows, learningRate);
-  for (let update = 1; update < updatesPerBatch && wentThrough(metrics); update++) {
-    metrics = { ...(await trainer.update(rows, learningRate)), logprobs: metrics.logprobs };
+  try {
+    let metrics = await trainer.update(rows, learningRate);
+    for (let update = 1; update < updatesPerBatch && wentThrough(metrics); update++) {
+      metrics = { ...(await trainer.update(rows, learningRate)), logprobs: metrics.logprobs };
+    }
+    if (!wentThrough(metrics)) await goBack();
+    return metrics;
+  } catch (error) {
+    // a GPU that is gone may refuse to let go of its copies
+    await goBack().catch(() => {});
+    throw error;
   }
-  if (!wentThrough(metrics)) goBack();
-  return metrics;
 }
 
 /** Whether an update went through. */
@@ -80,15 +86,17 @@ export function wentThrough({ loss, gradNorm }: Pick<UpdateMetrics, 'loss' | 'gr
 }
 
 /** What puts weights and moments back to where they are now. */
-function rememberTrainer({ policy, optimizer }: Trainer): () => void {
+function rememberTrainer(trainer: Trainer): () => Promise<void> {
+  const { policy, optimizer } = trainer;
   const { flat } = trainable(policy);
   const [weights, m, v] = [flat, optimizer.m, optimizer.v].map((values) => values.slice());
   const { updates } = optimizer;
-  return () => {
+  return async () => {
     flat.set(weights);
     optimizer.m.set(m);
     optimizer.v.set(v);
     optimizer.updates = updates;
+    await trainer.changed();
   };
 }
 

@@ -18,22 +18,26 @@ import { measureReferencePrice } from '../reward/amounts.ts';
 import { emptyFewest } from '../reward/fewest.ts';
 import { scoreGroups } from '../reward/score-groups.ts';
 import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts';
-import { DecodeEngine } from '../rollout/decode-engine.ts';
 import { copyPolicy, type Policy, trainable } from '../runtime/policy.ts';
 import { makeParameters, tensorMap } from '../runtime/parameters.ts';
-import { describeFallbacks } from '../runtime/capabilities.ts';
 import { requireDevice } from '../runtime/providers.ts';
-import { type OnFallback, runtimeVersion } from '../runtime/session.ts';
+import { runtimeVersion } from '../runtime/session.ts';
 import { scheduledRate } from '../train/adamw.ts';
 import { listCheckpoints, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
-import type { Trainer } from '../train/trainer.ts';
 import type { Agent } from './agent.ts';
 import type { Environment } from './environment.ts';
 import { costOf, type EvaluatedTrajectory, policyPoint, rollOut } from './evaluate.ts';
 import { tensorFiles } from './load-policy.ts';
 import { evaluationSeed } from './measure-policy.ts';
-import { describeReport, numericsReport, requireAgreement } from './numerics-gate.ts';
-import { newTrainer, restoreTrainer, trainRow, updatePolicy, wentThrough } from './policy-update.ts';
+import { restoreTrainer, trainRow, updatePolicy, wentThrough } from './policy-update.ts';
+import {
+  closeComputing,
+  computed,
+  type Computing,
+  openComputing,
+  proveProvider,
+  tellProvider,
+} from './run-provider.ts';
 import { checkHealth, checkRollouts, requireNumbers } from './run-health.ts';
 import { stepMetrics } from './step-metrics.ts';
 import { checkpointsToKeep, firstState, type RunState, withPoint } from './run-state.ts';
@@ -58,21 +62,15 @@ export type RunDependencies = {
 export type RunStart = { kind: 'new' } | { kind: 'resume'; folder: string; attempt: number };
 
 /** Everything of a run that lives in memory. */
-type Run = {
-  config: RunConfig;
+type Run = Computing & {
   deps: RunDependencies;
-  policy: Policy;
   /** the start policy, never changed: KL is measured against it */
   start: Policy;
-  trainer: Trainer;
-  engine: DecodeEngine;
   method: AdvantageMethod;
   training: Problem[];
   selection: Problem[];
   report: Problem[];
   state: RunState;
-  /** what GPU sessions left to the CPU and nobody was told yet */
-  fallbacks: string[];
 };
 
 export async function* trainingRun(
@@ -103,10 +101,10 @@ export async function* trainingRun(
       if (last || step % config.checkpoint.everySteps === 0) yield* checkpoint(run);
     }
     yield* measure(run, run.report, 'report');
+    yield* tellProvider(run);
     yield { kind: 'ended', runId, step: run.state.step, status: 'finished', reason: 'All steps are done.' };
   } finally {
-    await run.trainer.dispose();
-    await run.engine.dispose();
+    await closeComputing(run);
   }
 }
 
@@ -117,12 +115,12 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
   const began = clock();
 
   const problems = problemsOfStep(run.training, config, state.step);
-  let rollouts = await collect(run, problems);
+  let rollouts = await computed(run, () => collect(run, problems));
   const slow = checkRollouts(rollouts.groups.flat());
   if (slow !== null) {
     // the machine slept, or was blocked: the same tokens once more, now in time
     yield { kind: 'notice', runId, step: state.step, level: 'warning', code: 'rollouts-repeated', message: slow };
-    rollouts = await collect(run, problems);
+    rollouts = await computed(run, () => collect(run, problems));
   }
   const rolledOut = clock();
 
@@ -163,7 +161,7 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
 
   const trainedFrom = clock();
   const learningRate = scheduledRate(config.train, state.step, config.steps);
-  const update = await updatePolicy(run, groups, learningRate);
+  const update = await computed(run, () => updatePolicy(run, groups, learningRate));
   const trainedAt = clock();
   const metrics = stepMetrics(groups, update, rollouts.times, result.report, {
     learningRate,
@@ -184,7 +182,7 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
   };
   const { step } = run.state;
   yield { kind: 'step', runId, step, groups, metrics };
-  yield* tellFallbacks(run);
+  yield* tellProvider(run);
   for (const notice of health.notices) {
     yield { kind: 'notice', runId, step, level: 'warning', ...notice };
   }
@@ -276,24 +274,6 @@ async function* startRun(run: Run): AsyncGenerator<RunEvent> {
   yield* checkpoint(run);
 }
 
-/** Compares a GPU with the CPU on the run's own policy: kept with the run, and the end of it where they do not agree. */
-async function* proveProvider({ config, deps, policy, state }: Run): AsyncGenerator<RunEvent> {
-  const provider = providerOf(config.provider);
-  if (provider === 'cpu') return;
-  const report = await numericsReport(policy, provider, deps.machine.threads);
-  const level = report.ok ? 'info' : 'warning';
-  const message = describeReport({ ...report, fallbacks: [] });
-  yield { kind: 'notice', runId: deps.runId, step: state.step, level, code: 'numerics', message };
-  requireAgreement(report);
-}
-
-/** A GPU that leaves nodes to the CPU is slow: said once for each graph, with the nodes' names. */
-function* tellFallbacks({ fallbacks, deps, state }: Run): Generator<RunEvent> {
-  for (const message of fallbacks.splice(0)) {
-    yield { kind: 'notice', runId: deps.runId, step: state.step, level: 'warning', code: 'cpu-fallback', message };
-  }
-}
-
 /** Measures the policy on the selection split (the frontier's points) and, if asked for, greedily. */
 async function* evaluate(run: Run, known?: EvaluatedTrajectory[]): AsyncGenerator<RunEvent> {
   const sampled = known ?? (await roll(run, run.selection, 'sampled'));
@@ -301,7 +281,7 @@ async function* evaluate(run: Run, known?: EvaluatedTrajectory[]): AsyncGenerato
     step: run.state.step,
     split: 'selection',
     sampling: 'sampled',
-    klToStart: await klToStart(run, sampled),
+    klToStart: await computed(run, () => klToStart(run, sampled)),
   });
   const { frontier, onFrontier, hypervolume } = withPoint(run.state.frontier, point, run.state.facts.costLimit);
   run.state = { ...run.state, frontier };
@@ -335,8 +315,9 @@ function roll(
   sampling: PolicyPoint['sampling'],
 ): Promise<EvaluatedTrajectory[]> {
   const seed = evaluationSeed(run.config.seed);
-  const settings = rolloutSettings(run, { seed, step: 0, sampling });
-  return rollOut(run.deps.environment, run.engine, problems, settings);
+  return computed(run, () =>
+    rollOut(run.deps.environment, run.engine, problems, rolloutSettings(run, { seed, step: 0, sampling })),
+  );
 }
 
 /** KL(policy || start policy) in nats a token (k3) on at most 64 trajectories of the policy. */
@@ -405,37 +386,18 @@ function openRun(config: RunConfig, deps: RunDependencies): Run {
   const method = makeMethod(config);
   const lora = config.train.parameters === 'lora' ? config.train.lora : null;
   const policy = agent.newPolicy(lora, config.seed);
-  const maxTokens = Math.min(config.limits.tokens, agent.config.maxPositions);
-  const fallbacks: string[] = [];
-  const provider = providerOf(config.provider);
-  const onFallback: OnFallback = (graph, nodes) => fallbacks.push(describeFallbacks(provider, graph, nodes));
-  const trainer = newTrainer(config, policy, machine.threads, onFallback);
-  // frozen weights are kept prepacked inside the decoding session while their second copy is small
-  const frozen = lora !== null && policy.base.flat.byteLength < PREPACK_BYTES;
   const noFacts = { referencePrice: 1, referenceLength: 1, costLimit: 1 } as RunFacts;
   return {
-    config,
+    ...openComputing(config, policy, machine.threads),
     deps,
-    policy,
     start: copyPolicy(policy),
-    trainer,
-    engine: new DecodeEngine(policy, {
-      threads: machine.threads,
-      maxTokens,
-      frozen,
-      provider,
-      onFallback,
-    }),
     method,
     training: environment.problems('train', config.trainProblems, config.seed),
     selection: environment.problems('selection', config.selectionProblems, 0),
     report: environment.problems('report', config.reportProblems, 0),
     state: firstState(noFacts, config.prices, method.initialState()),
-    fallbacks,
   };
 }
-
-const PREPACK_BYTES = 2 ** 30;
 
 /** Weights, moments and memory of a checkpoint into a freshly opened run. */
 function restore(run: Run, folder: string): void {

@@ -9,6 +9,7 @@ import { initialLora, type LoraOptions, loraModules, loraSpecs, mergeLora, loraA
 import type { ModelConfig } from '../model/model-config.ts';
 import { weightSpecs } from '../model/weight-specs.ts';
 import type { Graph } from '../graph/graph.ts';
+import type { DeviceMemory, DeviceTensors } from './device-memory.ts';
 import { fillParameters, makeParameters, type Parameters } from './parameters.ts';
 import type { Tensor } from './session.ts';
 
@@ -50,6 +51,11 @@ export function trainable(policy: Policy): Parameters {
 /** Feeds of a session whose graph takes the weights as inputs. */
 export function policyFeeds(policy: Policy): Record<string, Tensor> {
   return { ...policy.base.tensors, ...policy.lora?.parameters.tensors };
+}
+
+/** The same from the GPU's memory: each weight is there once, whoever reads it. */
+export async function deviceFeeds(memory: DeviceMemory, { base, lora }: Policy): Promise<DeviceTensors> {
+  return { ...(await memory.mirror(base)), ...(lora && (await memory.mirror(lora.parameters))) };
 }
 
 /** The same policy on memory of its own: the reference policy of a run, or a start to go back to. */

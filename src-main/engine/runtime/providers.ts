@@ -6,7 +6,8 @@ import { ParetuneError } from '../../contract/errors.ts';
 import type { ProviderName } from '../../contract/providers.ts';
 import { Graph } from '../graph/graph.ts';
 import { add } from '../graph/ops.ts';
-import { builtInProviders, createSession, type Tensor } from './session.ts';
+import { cudaFolder, cudaLibraryProblem, whyNotLoadable } from './cuda-library.ts';
+import { builtInProviders, createSession, runtimeVersion, type Tensor } from './session.ts';
 
 /** Where onnxruntime-node has each provider, and what a machine needs beside it. */
 const homes: Record<ProviderName, { systems: string; needs: string }> = {
@@ -46,6 +47,8 @@ export function requireBuiltIn(
 /** Adds two numbers on the provider, the CPU forbidden. Throws `unsupported` with the driver's words where that fails. */
 export async function requireDevice(provider: ProviderName): Promise<void> {
   requireBuiltIn(provider);
+  const problem = provider === 'cuda' ? cudaLibraryProblem(cudaFolder(), runtimeVersion) : null;
+  if (problem !== null) throw notHere(provider, problem);
   const graph = new Graph(`probe of ${provider}`);
   graph.output('sum', add(graph.input('a', 'float32', [2]), graph.input('b', 'float32', [2])));
   const tensor = (...data: number[]): Tensor => ({ dtype: 'float32', shape: [2], data: Float32Array.from(data) });
@@ -55,10 +58,8 @@ export async function requireDevice(provider: ProviderName): Promise<void> {
     sum = (await session.run({ a: tensor(1, 2), b: tensor(3, 4) })).sum.data;
     await session.dispose();
   } catch (error) {
-    throw new ParetuneError('unsupported', `The provider ${provider} does not start here: ${lastWords(error)}`, {
-      hint: `${homes[provider].needs} \`--provider cpu\` always works.`.trim(),
-      cause: error,
-    });
+    const loader = provider === 'cuda' ? whyNotLoadable(cudaFolder()) : '';
+    throw notHere(provider, [lastWords(error), loader].filter(Boolean).join('; '), error);
   }
   if (sum[0] === 4 && sum[1] === 6) return;
   throw new ParetuneError(
@@ -68,6 +69,13 @@ export async function requireDevice(provider: ProviderName): Promise<void> {
       hint: 'Update the graphics driver, or use `--provider cpu`.',
     },
   );
+}
+
+function notHere(provider: ProviderName, reason: string, cause?: unknown): ParetuneError {
+  return new ParetuneError('unsupported', `The provider ${provider} does not start here: ${reason}`, {
+    hint: `${homes[provider].needs} \`--provider cpu\` always works.`.trim(),
+    cause,
+  });
 }
 
 /** What ONNX Runtime says after its own file names and signatures. */

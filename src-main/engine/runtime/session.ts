@@ -11,8 +11,9 @@ import type { ProviderName } from '../../contract/providers.ts';
 import { assert } from '../base/assert.ts';
 import { checkGraph } from '../graph/check.ts';
 import type { DType, Graph } from '../graph/graph.ts';
-import { type HostIndices, hostIndices } from '../graph/host-indices.ts';
+import { type HostIndices, type HostTensor, hostIndices } from '../graph/host-indices.ts';
 import { onnxBytes } from '../graph/onnx-bytes.ts';
+import { DeviceTensor } from './device-tensor.ts';
 import { type Fallback, fallbacksOf, formOf, oneNodeGraph } from './capabilities.ts';
 
 export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array;
@@ -34,6 +35,8 @@ export type SessionOptions = {
    * the session is slow instead.
    */
   onFallback?: OnFallback;
+  /** WebGPU: all results stay on the device (runOnDevice) */
+  onDevice?: boolean;
   /** set to have the time of every node written to a file of this prefix when endProfiling is called */
   profilePrefix?: string;
 };
@@ -51,11 +54,18 @@ export class Session {
   readonly #inner: ort.InferenceSession;
   readonly #inputs: Set<string>;
   readonly #name: string;
+  readonly #provider: ProviderName;
   readonly #indices: HostIndices['compute'] | null;
 
-  constructor(inner: ort.InferenceSession, name: string, indices: HostIndices['compute'] | null = null) {
+  constructor(
+    inner: ort.InferenceSession,
+    name: string,
+    provider: ProviderName = 'cpu',
+    indices: HostIndices['compute'] | null = null,
+  ) {
     this.#inner = inner;
     this.#name = name;
+    this.#provider = provider;
     this.#indices = indices;
     this.#inputs = new Set(inner.inputNames);
   }
@@ -64,42 +74,55 @@ export class Session {
     return this.#inner.outputNames;
   }
 
-  /** Runs the graph on a complete set of inputs; `fetch` limits what is computed and copied out. */
-  async run(feeds: Record<string, Tensor>, fetch?: readonly string[]): Promise<Record<string, Tensor>> {
-    const given: Record<string, ort.Tensor> = {};
-    const indices = this.#indices?.(feeds) ?? {};
-    for (const name of this.#inputs) {
-      const tensor = feeds[name] ?? (indices[name] && { dtype: 'int64', ...indices[name] });
-      assert(tensor, `input ${name} is missing: ONNX Runtime would stop, and ignores names it does not know`);
-      given[name] = new ort.Tensor(tensor.dtype as 'float32', tensor.data as Float32Array, tensor.shape as number[]);
-    }
-    const results = await this.#compute(given, fetch);
+  /**
+   * Runs the graph on a complete set of inputs; `fetch` limits what is computed and copied out. Outputs named in `into` are
+   * written there, which may be an input of the same run, and not copied out.
+   */
+  async run(
+    feeds: Record<string, Tensor | DeviceTensor>,
+    fetch?: readonly string[],
+    into?: Readonly<Record<string, DeviceTensor>>,
+  ): Promise<Record<string, Tensor>> {
+    const results = await this.#compute(this.#given(feeds), fetch, into);
     const outputs: Record<string, Tensor> = {};
     for (const [name, result] of Object.entries(results)) {
-      outputs[name] = { dtype: result.type as DType, shape: result.dims, data: result.data as TensorData };
+      // of a tensor that was written in place there is one more handle, which nobody else lets go
+      if (into?.[name]) result.dispose();
+      else outputs[name] = { dtype: result.type as DType, shape: result.dims, data: result.data as TensorData };
     }
     return outputs;
   }
 
+  /** As `run`, in a session whose results stay on the device: they are the caller's to dispose. */
+  async runOnDevice(feeds: Record<string, Tensor | DeviceTensor>): Promise<Record<string, DeviceTensor>> {
+    const results = await this.#compute(this.#given(feeds));
+    return Object.fromEntries(Object.entries(results).map(([name, result]) => [name, new DeviceTensor(result)]));
+  }
+
+  #given(feeds: Record<string, Tensor | DeviceTensor>): Record<string, ort.Tensor> {
+    const given: Record<string, ort.Tensor> = {};
+    const indices = this.#indices?.(feeds as Record<string, HostTensor>) ?? {};
+    for (const name of this.#inputs) {
+      const tensor = feeds[name] ?? (indices[name] && { dtype: 'int64', ...indices[name] });
+      assert(tensor, `input ${name} is missing: ONNX Runtime would stop, and ignores names it does not know`);
+      given[name] =
+        tensor instanceof DeviceTensor
+          ? tensor.inner
+          : new ort.Tensor(tensor.dtype as 'float32', tensor.data as Float32Array, tensor.shape as number[]);
+    }
+    return given;
+  }
+
   async #compute(
     given: Record<string, ort.Tensor>,
-    fetch?: readonly string[],
+    fetch: readonly string[] = this.outputNames,
+    into?: Readonly<Record<string, DeviceTensor>>,
   ): Promise<ort.InferenceSession.OnnxValueMapType> {
     try {
-      return await (fetch ? this.#inner.run(given, [...fetch]) : this.#inner.run(given));
+      if (into === undefined) return await this.#inner.run(given, [...fetch]);
+      return await this.#inner.run(given, Object.fromEntries(fetch.map((name) => [name, into[name]?.inner ?? null])));
     } catch (error) {
-      const { message } = error as Error;
-      if (/device (was|is) lost|device lost|DEVICE_LOST/i.test(message)) {
-        throw new ParetuneError('engine', `The GPU was lost while it ran the graph ${this.#name}: ${message}`, {
-          cause: error,
-          hint: 'The last checkpoint is whole: `paretune resume RUN` goes on, with `--provider cpu` on the CPU.',
-        });
-      }
-      if (!/allocat|bad_alloc|out of memory/i.test(message)) throw error;
-      throw new ParetuneError('memory', `There is not enough memory for the graph ${this.#name}: ${message}`, {
-        cause: error,
-        hint: 'Choose a smaller rolloutBatch, train.microBatchTokens, groupSize or limits.tokens.',
-      });
+      throw explained(error as Error, this.#name, this.#provider);
     }
   }
 
@@ -111,6 +134,29 @@ export class Session {
   endProfiling(): void {
     this.#inner.endProfiling();
   }
+}
+
+/**
+ * Want of memory in the words of ONNX Runtime, CUDA, Direct3D and Dawn, which only logs that a buffer could not be had and
+ * then finds it invalid.
+ */
+const outOfMemory =
+  /allocat|bad_alloc|out of ?memory|Failed to create GPU buffer|Invalid Buffer.*previous error|exceeds the max buffer size/is;
+
+/** An error of a run in the user's words: want of memory and faults of a GPU; others as they are. */
+function explained(error: Error, graph: string, provider: ProviderName): Error {
+  if (outOfMemory.test(error.message)) {
+    const where = provider === 'cpu' ? '' : ` on the GPU (${provider})`;
+    return new ParetuneError('memory', `There is not enough memory${where} for the graph ${graph}: ${error.message}`, {
+      cause: error,
+      hint: 'Choose a smaller rolloutBatch, train.microBatchTokens, groupSize or limits.tokens.',
+    });
+  }
+  if (provider === 'cpu') return error;
+  return new ParetuneError('device', `The GPU (${provider}) failed in the graph ${graph}: ${error.message}`, {
+    cause: error,
+    hint: 'The last checkpoint is whole: `paretune resume RUN` goes on, with `--provider cpu` on the CPU.',
+  });
 }
 
 /**
@@ -131,7 +177,7 @@ export async function createSession(graph: Graph, options: SessionOptions): Prom
     onFallback(graph.name, await nodesOnCpu(onDevice.graph, strict));
     inner = await openInner(bytes, options, graph.name);
   }
-  return new Session(inner, graph.name, onDevice.compute);
+  return new Session(inner, graph.name, options.provider, onDevice.compute);
 }
 
 /** Whether a session was refused only because the CPU would have had to help. */
@@ -158,7 +204,7 @@ async function nodesOnCpu(graph: Graph, options: SessionOptions): Promise<Fallba
 
 /** A session for the bytes, or the file, of an ONNX model. */
 export async function openSession(model: Uint8Array | string, options: SessionOptions, name: string): Promise<Session> {
-  return new Session(await openInner(model, options, name), name);
+  return new Session(await openInner(model, options, name), name, options.provider);
 }
 
 async function openInner(
@@ -181,6 +227,7 @@ async function openInner(
     // every error is thrown as well: nothing of it belongs on the terminal
     logSeverityLevel: 4,
     extra: { session, optimization: { disable_specified_optimizers: emptyTensorBugs } },
+    ...(options.onDevice ? { preferredOutputLocation: 'gpu-buffer' as const } : {}),
     ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
   };
   try {
@@ -188,6 +235,8 @@ async function openInner(
       ? await ort.InferenceSession.create(model, settings)
       : await ort.InferenceSession.create(model, settings);
   } catch (error) {
+    if (provider !== 'cpu' && outOfMemory.test((error as Error).message))
+      throw explained(error as Error, name, provider);
     throw new ParetuneError('engine', `ONNX Runtime refused the graph ${name}: ${(error as Error).message}`, {
       cause: error,
       hint: 'If the message speaks of memory, choose a smaller batch; otherwise please report it.',

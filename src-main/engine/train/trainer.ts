@@ -5,11 +5,15 @@
 import type { ProviderName } from '../../contract/providers.ts';
 import { gradientsOf } from '../graph/reverse.ts';
 import type { Graph } from '../graph/graph.ts';
-import { mul, neg, reduceSum } from '../graph/ops.ts';
+import { add, greater, mul, neg, reduceSum, where } from '../graph/ops.ts';
 import { buildSequenceGraph, type SequenceOptions } from '../model/sequence-graph.ts';
-import { decoderOptions, type Policy, policyFeeds, trainable } from '../runtime/policy.ts';
+import { DeviceMemory } from '../runtime/device-memory.ts';
+import type { DeviceTensor } from '../runtime/device-tensor.ts';
+import { makeParameters } from '../runtime/parameters.ts';
+import { decoderOptions, deviceFeeds, type Policy, policyFeeds, trainable } from '../runtime/policy.ts';
 import { createSession, type OnFallback, type Session, type Tensor } from '../runtime/session.ts';
 import { type AdamWSettings, type AdamWState, adamwState, adamwUpdate, clipFactor, norm2 } from './adamw.ts';
+import { DeviceAdamW } from './device-adamw.ts';
 import { type Aggregation, type MicroBatch, packBatch, type TrainRow, tokenWeights } from './pack-batch.ts';
 import { type PolicyLossOptions, policyLoss } from './policy-loss.ts';
 
@@ -24,6 +28,8 @@ export type TrainerSettings = AdamWSettings & {
   threads: number;
   /** who computes; the CPU unless told otherwise */
   provider?: ProviderName;
+  /** what is held on the GPU, shared with a decoder of the same policy; the trainer's own if absent (WebGPU only) */
+  memory?: DeviceMemory;
   /** told of nodes that a GPU leaves to the CPU; without it such a graph is refused */
   onFallback?: OnFallback;
 };
@@ -50,6 +56,8 @@ export class Trainer {
   optimizer: AdamWState;
   readonly #gradient: Float32Array;
   readonly #decayed: [number, number][];
+  readonly #memory: DeviceMemory | null;
+  readonly #device: DeviceAdamW | null;
   #training: Promise<Session> | null = null;
   #scoring: Promise<Session> | null = null;
 
@@ -59,6 +67,8 @@ export class Trainer {
     const parameters = trainable(policy);
     this.optimizer = adamwState(parameters.flat.length);
     this.#gradient = new Float32Array(parameters.flat.length);
+    this.#memory = settings.provider === 'webgpu' ? (settings.memory ?? new DeviceMemory()) : null;
+    this.#device = this.#memory && new DeviceAdamW(this.#memory, parameters, settings);
     this.#decayed = parameters.specs
       .filter((spec) => spec.shape.length > 1)
       .map(({ name }) => {
@@ -73,51 +83,74 @@ export class Trainer {
    * change anything (advantage 0, no KL term) count in the normalizer but are not computed: their log-probabilities are [].
    */
   async gradient(rows: readonly TrainRow[]): Promise<{ gradient: Float32Array; metrics: UpdateMetrics }> {
-    this.#training ??= createSession(trainingGraph(this.policy, this.settings), this.settings);
+    const metrics = await this.#accumulate(rows);
+    if (this.#device && metrics.tokens > 0) {
+      await this.#device.gradient(makeParameters(trainable(this.policy).specs, this.#gradient));
+    }
+    return { gradient: this.#gradient, metrics };
+  }
+
+  /** Adds the gradient up where it is computed: in main memory, or on the GPU. */
+  async #accumulate(rows: readonly TrainRow[]): Promise<UpdateMetrics> {
+    const onDevice = this.#device !== null;
+    this.#training ??= createSession(
+      trainingGraph(this.policy, this.settings, { accumulating: onDevice }),
+      this.settings,
+    );
     const session = await this.#training;
     const { aggregation, maxTokens, microBatchTokens } = this.settings;
     const parameters = trainable(this.policy);
-    const weights = policyFeeds(this.policy);
+    const weights = await this.#weights(this.policy);
     const sums = { loss: 0, entropies: 0, kl: 0, clippedLow: 0, clippedHigh: 0 };
     const logprobs: Float32Array[] = rows.map(() => new Float32Array(0));
     const idle = (row: TrainRow) => row.advantage === 0 && !hasKl(this.settings);
     const learned = rows.map((row) => (idle(row) ? { ...row, trained: [] } : row));
     const batches = packBatch(learned, tokenWeights(rows, aggregation, maxTokens), microBatchTokens);
     this.#gradient.fill(0);
-    for (const batch of batches) {
-      const results = await session.run({ ...weights, ...batch.feeds });
+    for (const [i, batch] of batches.entries()) {
+      const sum = await this.#device?.accumulating(i === 0);
+      const results = await session.run({ ...weights, ...batch.feeds, ...sum?.feeds }, undefined, sum?.into);
       sums.loss += results.loss.data[0] as number;
       for (const name of MEASURES) sums[name] += (results[name]?.data[0] as number) ?? 0;
       spread(batch, learned, results.logprobs.data as Float32Array, logprobs);
-      addGradients(this.#gradient, parameters.specs, results);
+      if (!onDevice) addGradients(this.#gradient, parameters.specs, results);
     }
     const tokens = Math.max(
       1,
       batches.reduce((sum, batch) => sum + batch.tokens, 0),
     );
-    const metrics: UpdateMetrics = {
+    return {
       loss: sums.loss,
-      gradNorm: norm2(this.#gradient),
+      gradNorm: this.#device && batches.length > 0 ? await this.#device.norm() : norm2(this.#gradient),
       entropy: sums.entropies / tokens,
       kl: hasKl(this.settings) ? sums.kl / tokens : null,
       clipFraction: (sums.clippedLow + sums.clippedHigh) / tokens,
       tokens,
       logprobs,
     };
-    return { gradient: this.#gradient, metrics };
+  }
+
+  #weights(policy: Policy): Promise<Record<string, Tensor | DeviceTensor>> | Record<string, Tensor> {
+    return this.#memory ? deviceFeeds(this.#memory, policy) : policyFeeds(policy);
   }
 
   /** One optimizer update on these rows. A loss or gradient that is not finite, or a gradient of zero, leaves everything as it was. */
   async update(rows: readonly TrainRow[], learningRate: number): Promise<UpdateMetrics> {
-    const { gradient, metrics } = await this.gradient(rows);
+    const metrics = await this.#accumulate(rows);
     if (!Number.isFinite(metrics.loss) || !Number.isFinite(metrics.gradNorm) || metrics.gradNorm === 0) return metrics;
-    adamwUpdate(trainable(this.policy).flat, gradient, this.optimizer, {
-      ...this.settings,
-      learningRate,
-      scale: clipFactor(metrics.gradNorm, this.settings.maxGradNorm),
-      decayed: this.#decayed,
-    });
+    const scale = clipFactor(metrics.gradNorm, this.settings.maxGradNorm);
+    if (this.#device) await this.#device.update(this.optimizer, { learningRate, scale });
+    else {
+      const { flat } = trainable(this.policy);
+      const how = { ...this.settings, learningRate, scale, decayed: this.#decayed };
+      adamwUpdate(flat, this.#gradient, this.optimizer, how);
+    }
     return metrics;
+  }
+
+  /** To be told when weights or moments were changed from outside: a GPU holds copies of them. */
+  async changed(): Promise<void> {
+    await this.#device?.forget();
   }
 
   /** Log-probabilities of the trained tokens of each row under `policy` (this trainer's own unless another is given). */
@@ -132,7 +165,7 @@ export class Trainer {
       rows.map(() => 1),
       this.settings.microBatchTokens,
     )) {
-      const results = await session.run({ ...policyFeeds(policy), ...batch.feeds });
+      const results = await session.run({ ...(await this.#weights(policy)), ...batch.feeds });
       spread(batch, rows, results.logprobs.data as Float32Array, logprobs);
       entropy += results.entropies.data[0] as number;
       tokens += batch.tokens;
@@ -143,6 +176,8 @@ export class Trainer {
   async dispose(): Promise<void> {
     await (await this.#training)?.dispose();
     await (await this.#scoring)?.dispose();
+    await this.#device?.dispose();
+    if (this.settings.memory === undefined) await this.#memory?.dispose();
   }
 }
 
@@ -150,13 +185,28 @@ function hasKl(settings: TrainerSettings): boolean {
   return settings.objective !== 'supervised' && settings.objective.klCoefficient > 0;
 }
 
-/** On a GPU, weights that training leaves alone live inside the session: they are copied to the device once, not on every run. */
+/**
+ * Where a GPU's memory cannot be held from here (CUDA, DirectML), weights that training leaves alone live inside the
+ * session: they are copied to the device once, not on every run.
+ */
 function sequenceOptions(policy: Policy, { maxTokens, provider = 'cpu' }: TrainerSettings): SequenceOptions {
-  return decoderOptions(policy, maxTokens, provider !== 'cpu' && policy.lora !== null, provider);
+  return decoderOptions(
+    policy,
+    maxTokens,
+    (provider === 'cuda' || provider === 'dml') && policy.lora !== null,
+    provider,
+  );
 }
 
-/** Outputs: loss [], logprobs [K, 1], sums of entropy, kl and clipped tokens [], and gradient.NAME of every trainable tensor. */
-export function trainingGraph(policy: Policy, settings: TrainerSettings, lengths?: SequenceOptions['lengths']): Graph {
+/**
+ * Outputs: loss [], logprobs [K, 1], sums of entropy, kl and clipped tokens [], and gradient.NAME of every trainable tensor,
+ * with `accumulating` added to the inputs sum.NAME where the input keep [] is above 0.
+ */
+export function trainingGraph(
+  policy: Policy,
+  settings: TrainerSettings,
+  { lengths, accumulating = false }: { lengths?: SequenceOptions['lengths']; accumulating?: boolean } = {},
+): Graph {
   const options = { ...sequenceOptions(policy, settings), lengths };
   const { graph, logprobs, entropies } = buildSequenceGraph('train', options);
   const sum = (name: (typeof MEASURES)[number], value: Parameters<typeof reduceSum>[0]) =>
@@ -181,7 +231,12 @@ export function trainingGraph(policy: Policy, settings: TrainerSettings, lengths
     loss,
     specs.map(({ name }) => inputs.get(name)!),
   );
-  for (const [i, { name }] of specs.entries()) graph.output(`gradient.${name}`, gradients[i]);
+  const kept = accumulating ? greater(graph.input('keep', 'float32', []), 0) : null;
+  for (const [i, { name, shape }] of specs.entries()) {
+    // a sum that is not kept may hold anything, also what is no number
+    const before = kept && where(kept, graph.input(`sum.${name}`, 'float32', shape), 0);
+    graph.output(`gradient.${name}`, before ? add(before, gradients[i]) : gradients[i]);
+  }
   return graph;
 }
 
