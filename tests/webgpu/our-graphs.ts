@@ -1,5 +1,6 @@
 /** Every kind of graph that a run computes with, for one small model: what the capability table is made of and held against. */
 import { randomStream } from '../../src-main/engine/base/random.ts';
+import type { ProviderName } from '../../src-main/contract/providers.ts';
 import type { Graph } from '../../src-main/engine/graph/graph.ts';
 import { buildDecodeGraph } from '../../src-main/engine/model/decode-graph.ts';
 import { type ModelConfig, parseModelConfig } from '../../src-main/engine/model/model-config.ts';
@@ -71,8 +72,9 @@ export const trainerSettings: TrainerSettings = {
   provider: 'webgpu',
 };
 
-/** The graphs, of free lengths or of fixed ones. */
-export function ourGraphs(fixed = false): Graph[] {
+/** The graphs, of free lengths or of fixed ones, in the form for a provider. */
+export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Graph[] {
+  const accumulating = provider === 'webgpu';
   const { full, lora } = smallPolicies();
   const large = smallPolicies(8192).lora;
   const objectives = ['supervised', policyObjective, { ...policyObjective, importance: 'sequence' }] as const;
@@ -80,20 +82,21 @@ export function ourGraphs(fixed = false): Graph[] {
     objectives.map((objective) =>
       trainingGraph(
         policy,
-        { ...trainerSettings, objective },
-        { lengths: fixed ? { B: 2, T: 8, K: 6 } : undefined, accumulating: true },
+        { ...trainerSettings, objective, provider },
+        { lengths: fixed ? { B: 2, T: 8, K: 6 } : undefined, accumulating },
       ),
     ),
   );
   const decoding = [full, lora, large].flatMap((policy) =>
     (['sampled', 'greedy'] as const).map((sampling) =>
       buildDecodeGraph(`decode-${sampling}`, {
-        ...decoderOptions(policy, 64, false, 'webgpu'),
+        ...decoderOptions(policy, 64, false, provider),
         sampling,
         lengths: fixed ? { B: 2, S: 3, P: 5, R: 1 } : undefined,
       }),
     ),
   );
+  if (!accumulating) return [...training, ...decoding];
   const { specs } = trainable(lora);
   return [...training, ...decoding, adamwGraph(specs, trainerSettings), normGraph(specs)];
 }

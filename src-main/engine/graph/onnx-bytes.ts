@@ -67,6 +67,8 @@ class Message {
 export type OnnxOptions = {
   /** written as producer_name, for people who open the file */
   producer?: string;
+  /** version of the standard operators, 21 unless told otherwise; 19 has all that our graphs use */
+  opset?: 19 | 21;
   /** key and value pairs in the model's metadata */
   metadata?: Record<string, string>;
 };
@@ -95,7 +97,7 @@ export function onnxBytes(graph: Graph, options: OnnxOptions = {}): Uint8Array {
     .integer(1, 10)
     .text(2, options.producer ?? 'paretune')
     .message(7, body);
-  model.message(8, new Message().text(1, '').integer(2, 21));
+  model.message(8, new Message().text(1, '').integer(2, options.opset ?? 21));
   model.message(8, new Message().text(1, 'com.microsoft').integer(2, 1));
   for (const [key, value] of Object.entries(options.metadata ?? {})) {
     model.message(14, new Message().text(1, key).text(2, value));

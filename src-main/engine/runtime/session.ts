@@ -167,7 +167,7 @@ export async function createSession(graph: Graph, options: SessionOptions): Prom
   checkGraph(graph);
   if ((options.provider ?? 'cpu') === 'cpu') return openSession(onnxBytes(graph), options, graph.name);
   const onDevice = hostIndices(graph);
-  const bytes = onnxBytes(onDevice.graph);
+  const bytes = onnxBytes(onDevice.graph, { opset: opsetOf(options.provider) });
   const { onFallback, ...strict } = options;
   let inner: ort.InferenceSession;
   try {
@@ -178,6 +178,11 @@ export async function createSession(graph: Graph, options: SessionOptions): Prom
     inner = await openInner(bytes, options, graph.name);
   }
   return new Session(inner, graph.name, options.provider, onDevice.compute);
+}
+
+/** CUDA's kernel of ReduceMax was made for its version of opset 18 and is not taken for that of 20 (published-kernels.ts). */
+export function opsetOf(provider: ProviderName | undefined): 19 | 21 {
+  return provider === 'cuda' ? 19 : 21;
 }
 
 /** Whether a session was refused only because the CPU would have had to help. */
@@ -192,10 +197,12 @@ async function nodesOnCpu(graph: Graph, options: SessionOptions): Promise<Fallba
     const form = formOf(node);
     if (has.has(form)) continue;
     const alone = oneNodeGraph(graph, node);
-    const session = await openInner(onnxBytes(alone), options, alone.name).catch((error) => {
-      if (fallsBack(error)) return null;
-      throw error;
-    });
+    const session = await openInner(onnxBytes(alone, { opset: opsetOf(options.provider) }), options, alone.name).catch(
+      (error) => {
+        if (fallsBack(error)) return null;
+        throw error;
+      },
+    );
     await session?.release();
     has.set(form, session !== null);
   }
