@@ -34,6 +34,11 @@ const rules: Record<string, Rule> = {
     const known = shape.reduce((product, dim) => (dim < 0 ? product : product * dim), 1);
     return { shape: shape.map((dim) => (dim < 0 ? indices(x).length / known : dim)), data: indices(x) };
   },
+  Range(_, [start, end, step]) {
+    const [from, to, by] = [start, end, step].map((one) => Number(indices(one)[0]));
+    const length = Math.max(0, Math.ceil((to - from) / by));
+    return { shape: [length], data: BigInt64Array.from({ length }, (_, i) => BigInt(from + i * by)) };
+  },
   Expand: (_, [x, target]) => spread(x, Array.from(indices(target), Number)),
 };
 

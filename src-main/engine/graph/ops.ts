@@ -214,6 +214,31 @@ export function range(start: Value, end: Value, length: Dim): Value {
   return start.graph.node('Range', [reshape(start, []), reshape(end, []), one], {}, '', { shape: [length] })[0];
 }
 
+/** Row k is 1 at indices[k], 0 elsewhere: indices int64 [K] or [K, 1] -> float32 [K, length]. */
+function oneHot(indices: Value, length: Dim): Value {
+  const { graph } = indices;
+  const column = reshape(indices, [indices.shape[0], 1]);
+  const all = range(graph.constant('int64', [0]), graph.dimension(length), length);
+  return cast(equal(column, all), 'float32');
+}
+
+/** x [N, D] at rows int64 [K] -> [K, D], as a product: its gradient is one too and scatters nothing. x must be finite. */
+export function pickRows(x: Value, rows: Value): Value {
+  return gemm(oneHot(rows, x.shape[0]), x);
+}
+
+/** x [K, V] at columns int64 [K, 1] -> [K, 1], without a scatter in its gradient. */
+export function pickColumns(x: Value, columns: Value): Value {
+  const all = range(x.graph.constant('int64', [0]), x.graph.dimension(x.shape[1]), x.shape[1]);
+  return reduceSum(where(equal(columns, all), x, 0), [-1]);
+}
+
+/** The sums [R, 1] of values [K, 1] by their row int64 [K, 1], and a function that gives each its row's value of [R, 1]. */
+export function sumByRow(values: Value, rows: Value, count: Dim): { sums: Value; spread(perRow: Value): Value } {
+  const chosen = oneHot(rows, count);
+  return { sums: gemm(chosen, values, { transposeA: true }), spread: (perRow) => gemm(chosen, perRow) };
+}
+
 /** A tensor of one repeated number. */
 export function filled(graph: Graph, dtype: DType, shape: Shape, content: number): Value {
   return expand(graph.constant(dtype, content), shape);

@@ -19,6 +19,7 @@ import {
   matmul,
   matmul4Bit,
   mul,
+  pickRows,
   type Quantized,
   reciprocal,
   reduceMean,
@@ -47,6 +48,8 @@ export type Decoder = {
   fused: boolean;
   /** products that transpose and scale inside one kernel (FusedMatMul), which only the CPU has */
   fusedMatMul: boolean;
+  /** false writes what gradients flow through so that they scatter nothing, for a provider that cannot (DirectML) */
+  scatter: boolean;
   positions: Value;
   cosines: Value;
   sines: Value;
@@ -62,6 +65,8 @@ export type DecoderOptions = {
   fused?: boolean;
   /** as `fused` unless told otherwise; false on a provider without that kernel (WebGPU) */
   fusedMatMul?: boolean;
+  /** false for gradients without a scatter (but for embeddings that are trained); true unless told otherwise */
+  scatter?: boolean;
   /** rows of the rotary tables: the longest sequence the graph will see */
   maxPositions: number;
 };
@@ -78,6 +83,7 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
     config,
     fused: options.fused ?? true,
     fusedMatMul: options.fusedMatMul ?? options.fused ?? true,
+    scatter: options.scatter ?? true,
     positions,
     cosines: graph.initializer('rope.cosines', 'float32', tableShape, tables.cosines),
     sines: graph.initializer('rope.sines', 'float32', tableShape, tables.sines),
@@ -233,7 +239,7 @@ export function decoderBlocks(decoder: Decoder, embedded: Value, attend: Attend)
 
 /** Logits of the chosen rows only: hidden [N, D], rows int64 [K] -> [K, V]. */
 export function headLogits(decoder: Decoder, hidden: Value, rows: Value): Value {
-  const chosen = rmsNorm(decoder, gather(hidden, rows), 'model.norm');
+  const chosen = rmsNorm(decoder, decoder.scatter ? gather(hidden, rows) : pickRows(hidden, rows), 'model.norm');
   const head = decoder.config.tiedEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
   return gemm(chosen, decoder.weight(head), { transposeB: true });
 }

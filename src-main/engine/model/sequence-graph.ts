@@ -12,6 +12,7 @@ import {
   log,
   matmul,
   mul,
+  pickColumns,
   reduceMax,
   reduceSum,
   softmax,
@@ -62,16 +63,16 @@ export function buildSequenceGraph(name: string, options: SequenceOptions): Sequ
     return matmul(softmax(scores), values, { fused: decoder.fusedMatMul });
   });
   const logits = mul(headLogits(decoder, hidden, rows), inverseTemperature);
-  return { graph, logits, ...tokenStatistics(logits, targets) };
+  return { graph, logits, ...tokenStatistics(logits, targets, decoder.scatter) };
 }
 
 /** log p(target) = z_target - logsumexp(z), and the entropy logsumexp(z) - sum(p z). The shift by the maximum carries no gradient. */
-export function tokenStatistics(logits: Value, targets: Value): { logprobs: Value; entropies: Value } {
+export function tokenStatistics(logits: Value, targets: Value, scatter = true): { logprobs: Value; entropies: Value } {
   const shifted = sub(logits, stopGradient(reduceMax(logits, [-1])));
   const odds = exp(shifted);
   const sum = reduceSum(odds, [-1]);
   const logSum = log(sum);
-  const logprobs = sub(gatherElements(shifted, targets, 1), logSum);
+  const logprobs = sub(scatter ? gatherElements(shifted, targets, 1) : pickColumns(shifted, targets), logSum);
   const meanLogit = div(reduceSum(mul(odds, shifted), [-1]), sum);
   return { logprobs, entropies: sub(logSum, meanLogit) };
 }

@@ -28,6 +28,7 @@ import {
   scatterAdd,
   stopGradient,
   sub,
+  sumByRow,
 } from '../graph/ops.ts';
 
 export type PolicyLossOptions = {
@@ -61,14 +62,14 @@ export type PolicyLoss = {
  * options need them, oldLogprobs and referenceLogprobs [K, 1], sequenceOf int64 [K], sequenceShares [K, 1] (1 / tokens of
  * its trajectory) and sequenceZeros [R, 1].
  */
-export function policyLoss(graph: Graph, logprobs: Value, options: PolicyLossOptions): PolicyLoss {
+export function policyLoss(graph: Graph, logprobs: Value, options: PolicyLossOptions, scatter = true): PolicyLoss {
   const { dtype } = logprobs;
   const column = (name: string) => graph.input(name, dtype, logprobs.shape);
   const advantages = column('advantages');
   const weights = column('tokenWeights');
   const old = options.old === 'input' ? column('oldLogprobs') : stopGradient(logprobs);
 
-  const ratio = importanceRatio(graph, sub(logprobs, old), options.importance);
+  const ratio = importanceRatio(graph, sub(logprobs, old), options.importance, scatter);
   const bounded = options.delta === null ? ratio : minimum(ratio, options.delta);
   const low = 1 - options.clipLow;
   const high = 1 + options.clipHigh;
@@ -87,12 +88,16 @@ export function policyLoss(graph: Graph, logprobs: Value, options: PolicyLossOpt
   };
 }
 
-function importanceRatio(graph: Graph, logRatio: Value, importance: 'token' | 'sequence'): Value {
+function importanceRatio(graph: Graph, logRatio: Value, importance: 'token' | 'sequence', scatter: boolean): Value {
   const clamp = (x: Value) => minimum(maximum(x, -20), 20);
   if (importance === 'token') return exp(clamp(logRatio));
   const sequenceOf = graph.input('sequenceOf', 'int64', logRatio.shape);
   const shares = graph.input('sequenceShares', logRatio.dtype, logRatio.shape);
   const zeros = graph.input('sequenceZeros', logRatio.dtype, ['R', 1]);
+  if (!scatter) {
+    const { sums, spread } = sumByRow(mul(logRatio, shares), sequenceOf, zeros.shape[0]);
+    return spread(exp(clamp(add(zeros, sums))));
+  }
   const means = scatterAdd(zeros, sequenceOf, mul(logRatio, shares), 0);
   return gather(exp(clamp(means)), reshape(sequenceOf, [logRatio.shape[0]]));
 }

@@ -190,12 +190,8 @@ function hasKl(settings: TrainerSettings): boolean {
  * session: they are copied to the device once, not on every run.
  */
 function sequenceOptions(policy: Policy, { maxTokens, provider = 'cpu' }: TrainerSettings): SequenceOptions {
-  return decoderOptions(
-    policy,
-    maxTokens,
-    (provider === 'cuda' || provider === 'dml') && policy.lora !== null,
-    provider,
-  );
+  const frozen = (provider === 'cuda' || provider === 'dml') && policy.lora !== null;
+  return { ...decoderOptions(policy, maxTokens, frozen, provider), scatter: provider !== 'dml' };
 }
 
 /**
@@ -218,7 +214,7 @@ export function trainingGraph(
     const weights = graph.input('tokenWeights', 'float32', logprobs.shape);
     loss = neg(reduceSum(mul(logprobs, weights), undefined, false));
   } else {
-    const result = policyLoss(graph, logprobs, settings.objective);
+    const result = policyLoss(graph, logprobs, settings.objective, options.scatter);
     loss = result.loss;
     if (result.kl) sum('kl', result.kl);
     sum('clippedLow', result.clippedLow);
