@@ -74,7 +74,8 @@ function cause({ code, signal, hungMs, output }: Death): { code: 'engine' | 'mem
 }
 
 function hint(run: RunSoFar, code: 'engine' | 'memory'): string {
-  const smaller = code === 'memory' ? ' A smaller rolloutBatch or train.microBatchTokens needs less memory.' : '';
+  const smaller =
+    code === 'memory' ? ' train.recompute, a smaller rolloutBatch or train.microBatchTokens needs less memory.' : '';
   if (run.runId === undefined) return `Nothing was kept of it; the command can be given again.${smaller}`;
   const from = run.checkpoint === undefined ? 'from its start' : `from step ${run.checkpoint}`;
   return `Nothing that was saved is lost. paretune resume ${run.runId} goes on ${from}.${smaller}`;

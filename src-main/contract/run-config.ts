@@ -132,6 +132,8 @@ export const runConfigSchema = z.strictObject({
       importance: z.enum(['token', 'sequence']).default('token'),
       /** tokens (rows x padded length) of one micro-batch; 2,048 keeps activations in the cache: faster than one big batch, in half the memory */
       microBatchTokens: z.int().min(64).default(2048),
+      /** keep only what each layer starts from and compute the rest again on the way back: a sixth of the memory of long sequences, more time, the same gradient */
+      recompute: z.boolean().default(false),
     })
     .prefault({}),
   /** rows decoded at once */

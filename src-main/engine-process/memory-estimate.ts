@@ -38,7 +38,11 @@ export function memoryParts(
           .filter(({ name }) => train.lora.targets.some((target) => name.includes(target)))
           .reduce((sum, { shape }) => sum + train.lora.rank * (shape[0] + (shape[1] ?? 0)), 0);
   const tokens = Math.min(limits.tokens, model.maxPositions);
-  const perToken = model.layers * (16 * model.hiddenSize + 4 * model.feedForwardSize) + 3 * model.vocabSize;
+  const perLayer = 16 * model.hiddenSize + 4 * model.feedForwardSize;
+  // computed again: the inputs of all layers, the inside of one, and a part of the head
+  const perToken = train.recompute
+    ? model.layers * model.hiddenSize + 2 * perLayer
+    : model.layers * perLayer + 3 * model.vocabSize;
   return [
     { name: 'process', bytes: processBytes },
     // the policy and the start policy

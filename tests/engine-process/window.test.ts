@@ -251,6 +251,7 @@ test('an estimate counts what grows with the settings, and takes its time from s
   assert.equal(bytes({ rolloutBatch: 512 }, 'rollouts'), 2 * bytes({ rolloutBatch: 256 }, 'rollouts'));
   assert.ok(bytes({ train: { parameters: 'lora' } }, 'optimizer') < bytes({}, 'optimizer'));
   assert.equal(bytes({}, 'weights'), 8 * 407_136);
+  assert.ok(bytes({ train: { recompute: true } }, 'activations') < bytes({}, 'activations'));
   const { memory, time } = await ask('window-estimate', { config });
   assert.equal(memory.verdict, 'fits');
   assert.match(time?.basis ?? '', /3 steps of r/);

@@ -90,8 +90,11 @@ export async function sequenceNumbers(
   temperature = 1,
   provider: ProviderName = 'cpu',
 ): Promise<SequenceNumbers> {
-  const { graph, ...values } = buildSequenceGraph('golden', decoderOptions(policy, 128, false, provider));
-  for (const [name, value] of Object.entries(values)) graph.output(name, value);
+  const { graph, logits, logprobs, entropies } = buildSequenceGraph(
+    'golden',
+    decoderOptions(policy, 128, false, provider),
+  );
+  for (const [name, value] of Object.entries({ logits: logits[0], logprobs, entropies })) graph.output(name, value);
   const session = await createSession(graph, { threads: 1, provider });
   const weights = rows.map(() => 1);
   const [{ feeds, rowIndices }] = packBatch(rows, weights, Number.POSITIVE_INFINITY);

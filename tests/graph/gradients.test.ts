@@ -9,7 +9,7 @@ import { gradientRules, inferenceOnly, withoutGradient } from '../../src-main/en
 import { Graph, type Value } from '../../src-main/engine/graph/graph.ts';
 import { knownOperators } from '../../src-main/engine/graph/infer.ts';
 import * as ops from '../../src-main/engine/graph/ops.ts';
-import { gradientsOf } from '../../src-main/engine/graph/reverse.ts';
+import { gradientsOf, type Segment } from '../../src-main/engine/graph/reverse.ts';
 import { createSession } from '../../src-main/engine/runtime/session.ts';
 import { gradientCases, type Options, shapesOf } from './gradient-cases.ts';
 import {
@@ -192,6 +192,71 @@ describe('the reverse walk', () => {
     graph.output('dMiddle', dMiddle);
     const outputs = await evaluate(graph, { x: { dtype: 'float64', shape: [2], data: Float64Array.of(1, -2) } });
     assert.deepEqual([numbersOf(outputs.one), numbersOf(outputs.dMiddle)], [[1], [6, -12]]);
+  });
+
+  /** x -> two segments with a weight and a side result each -> loss; the second one has two outputs. */
+  function inSegments(): { graph: Graph; loss: Value; wanted: Value[]; segments: Segment[] } {
+    const graph = new Graph('g');
+    const x = graph.input('x', 'float64', ['N', 3]);
+    const first = graph.input('first', 'float64', [3, 3]);
+    const second = graph.input('second', 'float64', [3, 3]);
+    const middle = ops.add(x, ops.sigmoid(ops.matmul(x, first)));
+    const inner = ops.exp(ops.matmul(middle, second));
+    const parts = [ops.mul(inner, ops.matmul(inner, first)), ops.reduceMax(inner, [1])];
+    const loss = ops.add(scalar(ops.mul(parts[0], middle)), scalar(parts[1]));
+    const segments = [
+      { from: x, to: [middle] },
+      { from: middle, to: parts },
+    ];
+    return { graph, loss, wanted: [x, first, second], segments };
+  }
+
+  test('through segments that are run again gives the same numbers, of one size or another', async () => {
+    const results = [];
+    for (const again of [false, true]) {
+      const { graph, loss, wanted, segments } = inSegments();
+      for (const [i, g] of gradientsOf(loss, wanted, again ? segments : []).entries()) graph.output(`g${i}`, g);
+      const feeds = Object.fromEntries(
+        [5, 1, 0].map((n) => [
+          n,
+          {
+            x: randomTensor('float64', [n, 3], 'x'),
+            first: randomTensor('float64', [3, 3], 'first'),
+            second: randomTensor('float64', [3, 3], 'second'),
+          },
+        ]),
+      );
+      results.push(
+        await withSession(graph, async (session) => {
+          const gradients = [];
+          for (const feed of Object.values(feeds))
+            gradients.push(Object.values(await session.run(feed)).map(numbersOf));
+          return gradients;
+        }),
+      );
+    }
+    assert.deepEqual(results[1], results[0]);
+  });
+
+  test('nothing that is inside of a segment is kept for the way back', () => {
+    const { graph, loss, wanted, segments } = inSegments();
+    const forward = [...graph.nodes];
+    gradientsOf(loss, wanted, segments);
+    const kept = new Set(segments.flatMap(({ from, to }) => [from, ...to]));
+    const inside = new Set(
+      forward.slice(0, -4).flatMap(({ outputs }) => outputs.filter((output) => !kept.has(output))),
+    );
+    for (const node of graph.nodes.slice(forward.length)) {
+      for (const input of node.inputs)
+        assert.ok(input === null || !inside.has(input), `${node.op} reads ${input?.name}`);
+    }
+    assert.equal(graph.nodes.slice(forward.length).filter(({ op }) => op === 'Exp').length, 1);
+  });
+
+  test('segments that overlap are refused', () => {
+    const { loss, wanted, segments } = inSegments();
+    const both = { from: segments[0].from, to: segments[1].to };
+    assert.throws(() => gradientsOf(loss, wanted, [segments[0], both]), /two segments hold the node that makes /);
   });
 
   test('work that no wanted value needs is not emitted', () => {

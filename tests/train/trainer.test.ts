@@ -27,6 +27,9 @@ const config = parseModelConfig({
 });
 const start = randomPolicy(config, randomStream(1, 'trainer test'), 0.3);
 const lora = { rank: 2, alpha: 4, targets: ['q_proj', 'down_proj'] };
+/** With an adapter whose second matrix is not zero any more, so that both get a gradient. */
+const adapted = makePolicy(config, mergedWeights(start), lora);
+for (const [i] of adapted.lora!.parameters.flat.entries()) adapted.lora!.parameters.flat[i] = Math.sin(i) / 10;
 
 const policyGradient: PolicyLossOptions = {
   clipLow: 0.2,
@@ -124,6 +127,39 @@ describe('the gradient', () => {
     assert.ok(Math.abs(cut.metrics.kl! - metrics.kl) < 1e-5);
     assert.ok(Math.abs(cut.metrics.clipFraction - metrics.clipFraction) < 1e-9);
   });
+
+  for (const [what, policy] of [
+    ['all weights', start],
+    ['an adapter', adapted],
+  ] as const) {
+    test(`of ${what} is the same with layers computed again, and with a head in parts, also more parts than rows`, async () => {
+      const objective: PolicyLossOptions = {
+        ...policyGradient,
+        old: 'input',
+        importance: 'sequence',
+        klCoefficient: 0.1,
+      };
+      const expected = await newTrainer({ objective }, copyPolicy(policy)).gradient(rows);
+      const expectedGradient = Float32Array.from(expected.gradient);
+      for (const [changes, tolerance] of [
+        [{ recompute: true }, 0],
+        [{ recompute: true, microBatchTokens: 32, headBytes: 4 * config.vocabSize * 16 }, 1e-6],
+        [{ recompute: true, microBatchTokens: 32, headBytes: 4 * config.vocabSize * 2 }, 1e-6],
+      ] as const) {
+        const trainer = newTrainer({ objective, ...changes }, copyPolicy(policy));
+        const { gradient, metrics } = await trainer.gradient(rows);
+        assertSame(gradient, expectedGradient, tolerance);
+        const scores = await trainer.score(rows);
+        for (const [row, logprobs] of expected.metrics.logprobs.entries()) {
+          assertSame(metrics.logprobs[row], logprobs, tolerance);
+          assertSame(scores.logprobs[row], logprobs, 1e-6);
+        }
+        assert.ok(Math.abs(metrics.entropy - expected.metrics.entropy) < 1e-6);
+        assert.ok(Math.abs(scores.entropy - metrics.entropy) < 1e-6);
+        assert.ok(Math.abs(metrics.kl! - expected.metrics.kl!) < 1e-6);
+      }
+    });
+  }
 
   test('does not depend on the order of the rows', async () => {
     const trainer = newTrainer();

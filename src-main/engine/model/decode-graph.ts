@@ -32,6 +32,7 @@ import {
 import {
   addMask,
   attentionScores,
+  chosenRows,
   type DecoderOptions,
   decoderBlocks,
   embed,
@@ -76,7 +77,7 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
   const fused = decoder.fusedMatMul;
   const cached = where(less(slots, lengths), graph.constant('float32', 0), HIDDEN);
 
-  const hidden = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
+  const stages = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
     const pastKeys = graph.input(cacheKey(layer), 'float32', [B, kvHeads, P, headDim]);
     const pastValues = graph.input(cacheValue(layer), 'float32', [B, kvHeads, P, headDim]);
     graph.output(newKey(layer), keys);
@@ -87,7 +88,7 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
     const [toPast, toFresh] = graph.node('Split', [shares, parts], { axis: 3 }, '', { sizes: [P, S] });
     return add(matmul(toPast, pastValues, { fused }), matmul(toFresh, values, { fused }));
   });
-  const logits = mul(headLogits(decoder, hidden, rows), inverseTemperature);
+  const logits = mul(headLogits(decoder, chosenRows(decoder, stages.at(-1)!, rows)), inverseTemperature);
   const { tokens, logprobs } =
     options.sampling === 'greedy'
       ? greedyTokens(logits)

@@ -221,25 +221,31 @@ function feedForward(decoder: Decoder, x: Value, layer: number): Value {
   return linear(decoder, mul(active, linear(decoder, x, `${module}.up_proj`, bias)), `${module}.down_proj`, bias);
 }
 
-/** All blocks: [N, D] -> [N, D], before the last norm. */
-export function decoderBlocks(decoder: Decoder, embedded: Value, attend: Attend): Value {
-  let x = embedded;
+/** All blocks: [N, D] -> what each layer starts from and what the last one gives, [layers + 1] of [N, D], before the last norm. */
+export function decoderBlocks(decoder: Decoder, embedded: Value, attend: Attend): Value[] {
+  const stages = [embedded];
   for (let layer = 0; layer < decoder.config.layers; layer++) {
     const prefix = `model.layers.${layer}`;
+    let x = stages[layer];
     if (decoder.config.postNorm) {
       x = add(x, rmsNorm(decoder, attention(decoder, x, layer, attend), `${prefix}.post_attention_layernorm`));
       x = add(x, rmsNorm(decoder, feedForward(decoder, x, layer), `${prefix}.post_feedforward_layernorm`));
-      continue;
+    } else {
+      x = add(x, attention(decoder, rmsNorm(decoder, x, `${prefix}.input_layernorm`), layer, attend));
+      x = add(x, feedForward(decoder, rmsNorm(decoder, x, `${prefix}.post_attention_layernorm`), layer));
     }
-    x = add(x, attention(decoder, rmsNorm(decoder, x, `${prefix}.input_layernorm`), layer, attend));
-    x = add(x, feedForward(decoder, rmsNorm(decoder, x, `${prefix}.post_attention_layernorm`), layer));
+    stages.push(x);
   }
-  return x;
+  return stages;
 }
 
-/** Logits of the chosen rows only: hidden [N, D], rows int64 [K] -> [K, V]. */
-export function headLogits(decoder: Decoder, hidden: Value, rows: Value): Value {
-  const chosen = rmsNorm(decoder, decoder.scatter ? gather(hidden, rows) : pickRows(hidden, rows), 'model.norm');
+/** What the head reads, of the chosen rows only: hidden [N, D], rows int64 [K] -> [K, D]. */
+export function chosenRows(decoder: Decoder, hidden: Value, rows: Value): Value {
+  return rmsNorm(decoder, decoder.scatter ? gather(hidden, rows) : pickRows(hidden, rows), 'model.norm');
+}
+
+/** [K, D] -> logits [K, V]. */
+export function headLogits(decoder: Decoder, chosen: Value): Value {
   const head = decoder.config.tiedEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
   return gemm(chosen, decoder.weight(head), { transposeB: true });
 }

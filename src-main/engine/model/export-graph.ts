@@ -22,6 +22,7 @@ import {
 import {
   addMask,
   attentionScores,
+  chosenRows,
   type DecoderOptions,
   decoderBlocks,
   embed,
@@ -57,7 +58,7 @@ export function buildExportGraph(options: DecoderOptions): Graph {
   const visible = where(and(before, counts), graph.constant('float32', 0), HIDDEN);
   const added = heads === kvHeads ? visible : reshape(visible, ['B', 1, 1, 'S', total]);
 
-  const hidden = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
+  const stages = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
     const allKeys = concat([past[layer].keys, keys], 2);
     const allValues = concat([past[layer].values, values], 2);
     graph.output(`present.${layer}.key`, allKeys);
@@ -66,6 +67,9 @@ export function buildExportGraph(options: DecoderOptions): Graph {
     return matmul(shares, allValues);
   });
   const rows = range(graph.constant('int64', [0]), graph.dimension('B*S'), 'B*S');
-  graph.output('logits', reshape(headLogits(decoder, hidden, rows), ['B', 'S', vocabSize]));
+  graph.output(
+    'logits',
+    reshape(headLogits(decoder, chosenRows(decoder, stages.at(-1)!, rows)), ['B', 'S', vocabSize]),
+  );
   return graph;
 }

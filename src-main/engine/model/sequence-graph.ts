@@ -4,8 +4,10 @@
  *
  * Rows are right-padded: with causal attention no real token sees the padding behind it.
  */
+import { sumOf } from '../graph/dims.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import {
+  concat,
   div,
   exp,
   gatherElements,
@@ -19,9 +21,11 @@ import {
   stopGradient,
   sub,
 } from '../graph/ops.ts';
+import type { Segment } from '../graph/reverse.ts';
 import {
   addMask,
   attentionScores,
+  chosenRows,
   type DecoderOptions,
   decoderBlocks,
   embed,
@@ -31,25 +35,32 @@ import {
 
 export type SequenceGraph = {
   graph: Graph;
-  /** [K, V] logits of the chosen positions, divided by the temperature */
-  logits: Value;
+  /** [parts] of [K / parts, V]: logits of the chosen positions, divided by the temperature */
+  logits: Value[];
   /** [K, 1] log-probability of each target, in nats */
   logprobs: Value;
   /** [K, 1] entropy of the distribution each target was drawn from, in nats */
   entropies: Value;
+  /** each layer, and each part of the head where there are several: what can be run again on the way back */
+  segments: { layers: Segment[]; head: Segment[] };
 };
 
-/** `lengths` fixes them instead of leaving them free: such a graph computes no lengths at run time. */
-export type SequenceOptions = DecoderOptions & { lengths?: { B: number; T: number; K: number } };
+/**
+ * `headParts`: the head sees the chosen rows in so many parts, one after the other, so that the logits of all of them never
+ * exist at once. `lengths` fixes the lengths instead of leaving them free: such a graph computes no lengths at run time.
+ */
+export type SequenceOptions = DecoderOptions & { headParts?: number; lengths?: { B: number; T: number; K: number } };
 
 /**
  * Inputs: ids int64 [B, T], positions int64 [B, T], causal float32 [T, T] (0 where visible, a large negative number
  * elsewhere), rows int64 [K] (b T + t of the token before each target), targets int64 [K, 1], inverseTemperature
- * float32 [], and the weights and adapters as the options say.
+ * float32 [], with several parts headSizes int64 [parts] (their lengths), and the weights and adapters as the options say.
  */
 export function buildSequenceGraph(name: string, options: SequenceOptions): SequenceGraph {
   const graph = new Graph(name);
-  const { B, T, K } = options.lengths ?? { B: 'B', T: 'T', K: 'K' };
+  const parts = options.headParts ?? 1;
+  const sizes = parts === 1 ? ['K'] : Array.from({ length: parts }, (_, part) => `K${part}`);
+  const { B, T, K } = options.lengths ?? { B: 'B', T: 'T', K: sumOf(sizes) };
   const ids = graph.input('ids', 'int64', [B, T]);
   const positions = graph.input('positions', 'int64', [B, T]);
   const causal = graph.input('causal', 'float32', [T, T]);
@@ -58,12 +69,40 @@ export function buildSequenceGraph(name: string, options: SequenceOptions): Sequ
   const inverseTemperature = graph.input('inverseTemperature', 'float32', []);
   const decoder = makeDecoder(graph, positions, options);
 
-  const hidden = decoderBlocks(decoder, embed(decoder, ids), (_, { queries, keys, values }) => {
+  const stages = decoderBlocks(decoder, embed(decoder, ids), (_, { queries, keys, values }) => {
     const scores = addMask(decoder, attentionScores(decoder, queries, keys), causal);
     return matmul(softmax(scores), values, { fused: decoder.fusedMatMul });
   });
-  const logits = mul(headLogits(decoder, hidden, rows), inverseTemperature);
-  return { graph, logits, ...tokenStatistics(logits, targets, decoder.scatter) };
+  const chosen = chosenRows(decoder, stages.at(-1)!, rows);
+  const headSizes = parts === 1 ? null : graph.input('headSizes', 'int64', [parts]);
+  const cut = (x: Value) => (headSizes ? graph.node('Split', [x, headSizes], { axis: 0 }, '', { sizes }) : [x]);
+  const targetsOf = cut(targets);
+  const head = cut(chosen).map((part, i) => {
+    const logits = mul(headLogits(decoder, part), inverseTemperature);
+    return { from: part, logits, ...tokenStatistics(logits, targetsOf[i], decoder.scatter) };
+  });
+  return {
+    graph,
+    logits: head.map(({ logits }) => logits),
+    logprobs: concat(
+      head.map(({ logprobs }) => logprobs),
+      0,
+    ),
+    entropies: concat(
+      head.map(({ entropies }) => entropies),
+      0,
+    ),
+    segments: {
+      layers: stages.slice(1).map((to, layer) => ({ from: stages[layer], to: [to] })),
+      head: parts === 1 ? [] : head.map(({ from, logprobs }) => ({ from, to: [logprobs] })),
+    },
+  };
+}
+
+/** [parts] equal lengths of K rows, the last ones longer by what is left over. */
+export function headSizesOf(rows: number, parts: number): number[] {
+  const bound = (part: number) => Math.floor((part * rows) / parts);
+  return Array.from({ length: parts }, (_, part) => bound(part + 1) - bound(part));
 }
 
 /** log p(target) = z_target - logsumexp(z), and the entropy logsumexp(z) - sum(p z). The shift by the maximum carries no gradient. */

@@ -81,7 +81,10 @@ export async function verifyExport(
 
 /** Logits [T - 1, V] of each probe: those that predict its tokens from the second on. */
 async function engineLogits(policy: Policy, probes: number[][], threads: number): Promise<Float32Array[]> {
-  const { graph, logits } = buildSequenceGraph('probe', decoderOptions(policy, PROBE_TOKENS));
+  const {
+    graph,
+    logits: [logits],
+  } = buildSequenceGraph('probe', decoderOptions(policy, PROBE_TOKENS));
   graph.output('logits', logits);
   const session = await createSession(graph, { threads });
   const results: Float32Array[] = [];

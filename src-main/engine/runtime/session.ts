@@ -149,7 +149,7 @@ function explained(error: Error, graph: string, provider: ProviderName): Error {
     const where = provider === 'cpu' ? '' : ` on the GPU (${provider})`;
     return new ParetuneError('memory', `There is not enough memory${where} for the graph ${graph}: ${error.message}`, {
       cause: error,
-      hint: 'Choose a smaller rolloutBatch, train.microBatchTokens, groupSize or limits.tokens.',
+      hint: 'Set train.recompute, or choose a smaller rolloutBatch, train.microBatchTokens, groupSize or limits.tokens.',
     });
   }
   if (provider === 'cpu') return error;

@@ -6,7 +6,7 @@ import type { ProviderName } from '../../contract/providers.ts';
 import { gradientsOf } from '../graph/reverse.ts';
 import type { Graph } from '../graph/graph.ts';
 import { add, greater, mul, neg, reduceSum, where } from '../graph/ops.ts';
-import { buildSequenceGraph, type SequenceOptions } from '../model/sequence-graph.ts';
+import { buildSequenceGraph, headSizesOf, type SequenceOptions } from '../model/sequence-graph.ts';
 import { DeviceMemory } from '../runtime/device-memory.ts';
 import type { DeviceTensor } from '../runtime/device-tensor.ts';
 import { makeParameters } from '../runtime/parameters.ts';
@@ -25,6 +25,10 @@ export type TrainerSettings = AdamWSettings & {
   /** longest sequence, also the constant normalizer's length */
   maxTokens: number;
   microBatchTokens: number;
+  /** keep only each layer's input for the backward pass and compute the rest again: less memory, more time */
+  recompute?: boolean;
+  /** with `recompute`: bytes of one part's logits, at most; the head reads a large micro-batch part by part */
+  headBytes?: number;
   threads: number;
   /** who computes; the CPU unless told otherwise */
   provider?: ProviderName;
@@ -109,7 +113,7 @@ export class Trainer {
     this.#gradient.fill(0);
     for (const [i, batch] of batches.entries()) {
       const sum = await this.#device?.accumulating(i === 0);
-      const results = await session.run({ ...weights, ...batch.feeds, ...sum?.feeds }, undefined, sum?.into);
+      const results = await session.run({ ...weights, ...this.#feeds(batch), ...sum?.feeds }, undefined, sum?.into);
       sums.loss += results.loss.data[0] as number;
       for (const name of MEASURES) sums[name] += (results[name]?.data[0] as number) ?? 0;
       spread(batch, learned, results.logprobs.data as Float32Array, logprobs);
@@ -165,12 +169,17 @@ export class Trainer {
       rows.map(() => 1),
       this.settings.microBatchTokens,
     )) {
-      const results = await session.run({ ...(await this.#weights(policy)), ...batch.feeds });
+      const results = await session.run({ ...(await this.#weights(policy)), ...this.#feeds(batch) });
       spread(batch, rows, results.logprobs.data as Float32Array, logprobs);
       entropy += results.entropies.data[0] as number;
       tokens += batch.tokens;
     }
     return { logprobs, entropy: entropy / Math.max(1, tokens) };
+  }
+
+  #feeds({ feeds, tokens }: MicroBatch): Record<string, Tensor> {
+    const sizes = headSizesOf(tokens, headParts(this.policy, this.settings));
+    return { ...feeds, headSizes: { dtype: 'int64', shape: [sizes.length], data: BigInt64Array.from(sizes, BigInt) } };
   }
 
   async dispose(): Promise<void> {
@@ -185,13 +194,22 @@ function hasKl(settings: TrainerSettings): boolean {
   return settings.objective !== 'supervised' && settings.objective.klCoefficient > 0;
 }
 
+/** In how many parts the head reads the largest micro-batch; 1 for a small vocabulary, and on a GPU. */
+function headParts({ config }: Policy, settings: TrainerSettings): number {
+  const { recompute = false, microBatchTokens, maxTokens, headBytes = 2 ** 25, provider = 'cpu' } = settings;
+  if (!recompute || provider !== 'cpu') return 1;
+  return Math.ceil((4 * config.vocabSize * Math.max(microBatchTokens, maxTokens)) / headBytes);
+}
+
 /**
  * Where a GPU's memory cannot be held from here (CUDA, DirectML), weights that training leaves alone live inside the
  * session: they are copied to the device once, not on every run.
  */
-function sequenceOptions(policy: Policy, { maxTokens, provider = 'cpu' }: TrainerSettings): SequenceOptions {
+function sequenceOptions(policy: Policy, settings: TrainerSettings): SequenceOptions {
+  const { maxTokens, provider = 'cpu' } = settings;
   const frozen = (provider === 'cuda' || provider === 'dml') && policy.lora !== null;
-  return { ...decoderOptions(policy, maxTokens, frozen, provider), scatter: provider !== 'dml' };
+  const options = decoderOptions(policy, maxTokens, frozen, provider);
+  return { ...options, scatter: provider !== 'dml', headParts: headParts(policy, settings) };
 }
 
 /**
@@ -203,8 +221,8 @@ export function trainingGraph(
   settings: TrainerSettings,
   { lengths, accumulating = false }: { lengths?: SequenceOptions['lengths']; accumulating?: boolean } = {},
 ): Graph {
-  const options = { ...sequenceOptions(policy, settings), lengths };
-  const { graph, logprobs, entropies } = buildSequenceGraph('train', options);
+  const options = { ...sequenceOptions(policy, settings), ...(lengths && { lengths, headParts: 1 }) };
+  const { graph, logprobs, entropies, segments } = buildSequenceGraph('train', options);
   const sum = (name: (typeof MEASURES)[number], value: Parameters<typeof reduceSum>[0]) =>
     graph.output(name, reduceSum(value, undefined, false));
   graph.output('logprobs', logprobs);
@@ -226,6 +244,7 @@ export function trainingGraph(
   const gradients = gradientsOf(
     loss,
     specs.map(({ name }) => inputs.get(name)!),
+    settings.recompute ? [...segments.layers, ...segments.head] : [],
   );
   const kept = accumulating ? greater(graph.input('keep', 'float32', []), 0) : null;
   for (const [i, { name, shape }] of specs.entries()) {
