@@ -196,6 +196,13 @@ export const words = {
     settings: 'All settings and facts of this run',
     value: 'value',
   },
+  sums: {
+    title: 'What the trajectories add up to',
+    trajectories: (all: string, right: string, ungraded: string) => `${all} trajectories: ${right} right, ${ungraded} ungraded.`,
+    ended: 'Ended by',
+    columns: ['tool', 'calls', 'price', 'mean ms', 'how calls ended'],
+    noCalls: 'No tool was called.',
+  },
   multiples: {
     stepAxis: 'step',
     title: 'Course of the run',

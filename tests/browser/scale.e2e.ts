@@ -99,6 +99,11 @@ describe('a large database', { skip, timeout: 600_000 }, () => {
     await frame.getByRole('button', { name: 'Frontier: Table' }).click();
   });
 
+  test('what all trajectories add up to is read when it is opened', async () => {
+    await page.getByText('What the trajectories add up to').click();
+    await page.getByText(`${(16 * steps).toLocaleString('en')} trajectories:`, { exact: false }).waitFor();
+  });
+
   test('the list is searched, filtered and scrolled without a wait', async () => {
     const answers = [
       await fill(page, 'select[aria-label="Steps"]', 'all'),
