@@ -44,7 +44,7 @@ export function trajectories(
   const where = new Where();
   where.add('t.run_key = ?', key);
   if (after !== undefined) where.add(`t.trajectory_key ${oldestFirst ? '>' : '<'} ?`, after);
-  addFilter(where, key, filter);
+  addFilter(db, where, key, filter);
   const direction = oldestFirst ? 'ASC' : 'DESC';
   type Row = Omit<TrajectoryRow, 'prompt' | 'answer' | 'success' | 'superseded' | 'stopReason' | 'rewards'> & {
     prompt: Text;
@@ -94,7 +94,7 @@ class Where {
 }
 
 /** The unary plus keeps SQLite from seeking once for every value of a list: it is to walk the index and test each row. */
-function addFilter(where: Where, run: number, filter: TrajectoryFilter): void {
+function addFilter(db: Connection, where: Where, run: number, filter: TrajectoryFilter): void {
   const { fromStep = 0, toStep = Number.MAX_SAFE_INTEGER, step, superseded = false } = filter;
   const counts = superseded ? '' : 'AND superseded_by IS NULL';
   if (fromStep > 0 || toStep < Number.MAX_SAFE_INTEGER || step === undefined) {
@@ -130,8 +130,21 @@ function addFilter(where: Where, run: number, filter: TrajectoryFilter): void {
     );
   }
   if (filter.search !== undefined && filter.search.trim() !== '') {
-    const query = searchQuery(filter.search);
+    const query = searchQuery(filter.search, gapsOf(db));
     if (query === null) where.add('FALSE');
     else where.add('+t.trajectory_key IN (SELECT rowid FROM trajectory_search WHERE trajectory_search MATCH ?)', query);
   }
+}
+
+/** Asks the search index whether a character parts a word: it then refuses the two words as a phrase. */
+function gapsOf(db: Connection): (character: string) => boolean {
+  const probe = db.prepare<[string]>('SELECT 1 FROM trajectory_search WHERE trajectory_search MATCH ? LIMIT 1');
+  return (character) => {
+    try {
+      probe.get(`"a${character}a"`);
+      return false;
+    } catch {
+      return true;
+    }
+  };
 }

@@ -11,8 +11,15 @@ export function searchText(texts: readonly string[]): string {
   return texts.join('\n').slice(0, limit);
 }
 
-/** An FTS5 query that finds entries with all words of `typed`, each as the beginning of a word; null where it has none. */
-export function searchQuery(typed: string): string | null {
-  const words = typed.normalize('NFC').match(/[\p{L}\p{N}]+/gu);
+/**
+ * An FTS5 query that finds entries with all words of `typed`, each as the beginning of a word; null where it has none.
+ * `isGap` says which letters the index takes for a gap: SQLite's Unicode is older than JavaScript's, and the index, which
+ * keeps no positions, refuses a word that falls into two.
+ */
+export function searchQuery(typed: string, isGap: (character: string) => boolean): string | null {
+  const spaced = Array.from(typed.normalize('NFC'), (character) =>
+    character > '\x7f' && isGap(character) ? ' ' : character,
+  );
+  const words = spaced.join('').match(/[\p{L}\p{N}]+/gu);
   return words === null ? null : words.map((word) => `"${word}"*`).join(' AND ');
 }

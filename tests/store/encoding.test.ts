@@ -56,6 +56,11 @@ test('JSON keeps the sign of zero and infinities, and refuses what it cannot hol
 });
 
 test('a search is its words, and nothing a user types is an operator', () => {
-  assert.equal(searchQuery('3+4 NOT "x'), '"3"* AND "4"* AND "NOT"* AND "x"*');
-  assert.equal(searchQuery(' +-*" '), null);
+  const never = () => false;
+  assert.equal(searchQuery('3+4 NOT "x', never), '"3"* AND "4"* AND "NOT"* AND "x"*');
+  assert.equal(searchQuery(' +-*" ', never), null);
+  assert.equal(
+    searchQuery('naïve', (character) => character === 'ï'),
+    '"na"* AND "ve"*',
+  );
 });

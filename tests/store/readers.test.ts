@@ -146,6 +146,8 @@ test('trajectories are found by words of the answer, the tool arguments and the 
   assert.deepEqual(samples({ step: 1 }), [2, 1, 0]);
   assert.deepEqual(samples({ step: 1, fromStep: 2 }), []);
   assert.deepEqual(samples({ step: 2 }), []);
+  // letters to JavaScript, but not to the older Unicode of the index: it would refuse the word as a phrase
+  assert.deepEqual(samples({ search: '\u3400\u1cf2\u0966' }), []);
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (typed) => void samples({ search: typed })),
     { numRuns: 300 },
