@@ -49,6 +49,8 @@ class Session {
   settings = $state.raw<Settings | null>(null);
   /** what the checks of this machine found, and when */
   doctor = $state.raw<{ checks: DoctorCheck[]; atMs: number } | null>(null);
+  /** the data folder is being moved, whichever view is open */
+  moving = $state(false);
   /** the run that is open in the view of runs */
   open = $state<string | null>(null);
   run = $state.raw<RunView | null>(null);

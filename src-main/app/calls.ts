@@ -221,8 +221,11 @@ export function callHandlers(context: CallContext): CallHandlers {
       return work('export', 'export', { ...rest, run, checkpoint, to: folder });
     },
     eval: (payload) => work('eval', 'eval', payload),
-    chat: (payload) =>
-      work('chat', 'chat', payload, computing, (step) => feed.tell({ kind: 'chat', step: step as ChatStep })),
+    chat({ task, ...payload }) {
+      // a name, or the handle of a file: the field cannot tell
+      const asked = { ...payload, task: task.startsWith('handle:') ? handles.path(task) : task };
+      return work('chat', 'chat', asked, computing, (step) => feed.tell({ kind: 'chat', step: step as ChatStep }));
+    },
     async tools() {
       const { tools, servers } = (await reading.ask('tools-list', {}).result) as {
         tools: ToolDescription[];

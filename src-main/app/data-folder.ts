@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync, statfsSync } from 'node:fs';
 import { lstat, mkdir, open, readdir, readlink, rm, symlink, writeFile } from 'node:fs/promises';
-import { basename, join, relative } from 'node:path';
+import { basename, isAbsolute, join, relative } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ParetuneError } from '../contract/errors.ts';
@@ -34,7 +34,9 @@ export async function copyData(from: string, to: string, options: CopyOptions): 
   const { progress, signal, willWrite } = options;
   const target = join(to, basename(from));
   const part = target + unfinished;
-  if (existsSync(target) || !relative(from, target).startsWith('..')) {
+  // on another drive of Windows the way is a path from the root
+  const way = relative(from, target);
+  if (existsSync(target) || !(way.startsWith('..') || isAbsolute(way))) {
     throw new ParetuneError('usage', `The folder ${target} cannot be used: it exists, or lies within the old one.`, {
       hint: 'Choose an empty folder elsewhere.',
     });

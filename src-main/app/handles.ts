@@ -26,8 +26,8 @@ export type KnownFolders = { home: string; folders: () => string[] };
 const pathFields = new Set(['model', 'tasks', 'corpus', 'report', 'folder', 'file', 'path', 'to', 'handle']);
 /** Fields of sentences that the engine or this process made: what went wrong, where, and what to do. */
 const sentences = new Set(['message', 'hint', 'problem', 'errors', 'reason']);
-/** Fields with words of a model, a user or a server: paths in them are theirs. */
-const foreign = new Set(['arguments', 'messages', 'parameters', 'output', 'answer', 'prompt']);
+/** Fields with words of a model, a user, a server or the window itself (`kept`): paths in them are theirs, and stay text. */
+const foreign = new Set(['kept', 'arguments', 'messages', 'parameters', 'output', 'answer', 'prompt']);
 
 /** A path from the root in a sentence; one of a single name (`/search`) is none. Quotes, brackets and spaces end it. */
 const fromTheRoot =

@@ -100,5 +100,8 @@ export function shownCommand(server: McpServer): string {
 }
 
 function visible(text: string): string {
-  return text.replace(/\p{C}|(?! )\p{Z}/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+  return text.replace(
+    /\p{C}|(?! )\p{Z}|\p{Default_Ignorable_Code_Point}|\u2800/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
 }

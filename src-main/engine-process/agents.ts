@@ -13,9 +13,11 @@ const importedPrefix = 'imported:';
 
 /** The folder of an imported model, whether it exists or not. Errors: `usage` for a name that is no plain file name. */
 export function importedFolder(dataFolder: string, name: string): string {
-  if (/^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u.test(name)) return join(dataFolder, 'models', name);
+  // a copy that is not whole yet stands under a name that ends so
+  const free = !name.toLowerCase().endsWith('.partial');
+  if (free && /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u.test(name)) return join(dataFolder, 'models', name);
   throw new ParetuneError('usage', `${JSON.stringify(name)} cannot name a model.`, {
-    hint: 'Use at most 64 letters, digits, dots, dashes and underscores.',
+    hint: 'Use at most 64 letters, digits, dots, dashes and underscores, not `.partial` at the end.',
   });
 }
 

@@ -1,5 +1,5 @@
 /** A model in one row: what it is, how large, and whether it can be opened. */
-import { lstatSync, readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { toErrorRecord } from '../contract/errors.ts';
 import type { ModelRow } from '../contract/window-api.ts';
@@ -35,7 +35,7 @@ export function describeModel(dataFolder: string, model: string): ModelRow {
       origin === 'imported' ? importedFolder(dataFolder, model.slice('imported:'.length)) : modelFolderOf(model);
     const { needed, available, verdict } = adapterMemory(config);
     const files = gguf ? [model] : readdirSync(folder).map((file) => join(folder, file));
-    const bytes = files.reduce((sum, file) => sum + lstatSync(file).size, 0);
+    const bytes = files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
     const tensors = [...(gguf?.shards.values() ?? [])].flatMap((shard) => [...shard.values()]);
     return {
       name: model,

@@ -200,8 +200,8 @@ test('what hides in a command or an address is written out where it is shown', (
   assert.equal(shownCommand(stdio('a b', 'x', '', '$(x)')), 'node "a b" x "" "$(x)"');
   assert.equal(shownCommand(stdio('a\nb')), 'node "a\\nb"');
   assert.equal(
-    shownCommand(stdio('a\u202eb', '\u{e0041}', 'a\u00a0b', 'é')),
-    'node "a\\u{202e}b" "\\u{e0041}" "a\\u{a0}b" "é"',
+    shownCommand(stdio('a\u202eb', '\u{e0041}', 'a\u00a0b', 'é', '\u3164', '\u2800')),
+    'node "a\\u{202e}b" "\\u{e0041}" "a\\u{a0}b" "é" "\\u{3164}" "\\u{2800}"',
   );
   // a Cyrillic letter that looks like a Latin one
   assert.equal(shownCommand({ kind: 'http', url: 'https://ex\u0430mple.org/mcp' }), 'https://xn--exmple-4nf.org/mcp');

@@ -79,6 +79,9 @@ test('paths become handles in the fields that hold paths, and come back; texts o
   const said = { messages: [{ toolCalls: [{ name: 'read', arguments: { path: '/home/u/x' } }] }] };
   assert.deepEqual([handles.closed(said), handles.opened(said)], [said, said]);
   assert.throws(() => handles.opened({ to: 'handle:made-up/x' }), { code: 'not-found' });
+  // what the window itself had kept is no way to a handle
+  const settings = { kept: { draft: { file: '/etc/passwd', path: '/etc/hosts' } } };
+  assert.deepEqual(handles.closed(settings), settings);
 });
 
 test('a configuration of the window holds no path, and one that the engine told can be given back', () => {

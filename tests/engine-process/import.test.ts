@@ -70,7 +70,8 @@ describe('import of a GGUF file', () => {
     writeFileSync(bad, readFileSync(ggufPath('llama')).subarray(0, 100_000));
     await assert.rejects(importModel({ folder: bad }), { code: 'bad-file' });
     assert.equal(existsSync(join(models, 'bad')) || existsSync(join(models, 'bad.partial')), false);
-    await assert.rejects(importModel({ folder: bad, name: '../x' }), { code: 'usage' });
+    for (const name of ['../x', 'a.partial', 'a.Partial'])
+      await assert.rejects(importModel({ folder: bad, name }), { code: 'usage' });
   });
 
   test('that is stopped leaves nothing behind', async () => {

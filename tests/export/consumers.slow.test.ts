@@ -13,25 +13,15 @@ import { test } from 'node:test';
 import { collectTrajectories } from '../../src-main/engine/rollout/collect.ts';
 import { DecodeEngine } from '../../src-main/engine/rollout/decode-engine.ts';
 import { exportModel } from '../../src-main/engine/run/export-model.ts';
+import { lacks, python } from '../python-peers.ts';
 import { openTasks, overUser, rolloutSettings, temporaryFolder } from '../run/starter.ts';
 
-const peers = process.env.PARETUNE_PEERS;
-const python = peers === undefined ? '' : join(peers, 'bin', 'python');
 const transformers = process.env.PARETUNE_TRANSFORMERS_JS;
-const noGenai = importable() ? false : 'PARETUNE_PEERS names no environment with onnxruntime-genai';
+const noGenai = lacks('onnxruntime_genai');
 const noTransformers =
   transformers !== undefined && existsSync(join(transformers, 'node_modules', '@huggingface', 'transformers'))
     ? false
     : 'PARETUNE_TRANSFORMERS_JS names no folder with @huggingface/transformers';
-
-function importable(): boolean {
-  try {
-    execFileSync(python, ['-c', 'import onnxruntime_genai'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const policy = overUser.newPolicy(null, 0);
 

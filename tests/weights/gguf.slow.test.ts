@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -17,6 +17,7 @@ import { makeTokenizer } from '../../src-main/engine/text/tokenizer.ts';
 import { openGguf, rowsOf } from '../../src-main/engine/weights/gguf.ts';
 import { dequantize } from '../../src-main/engine/weights/gguf-blocks.ts';
 import { openGgufModel } from '../../src-main/engine/weights/gguf-model.ts';
+import { lacks, python } from '../python-peers.ts';
 import { everyPosition, sequenceNumbers } from '../golden/model-fixture.ts';
 import { ggufPath } from './gguf-fixtures.ts';
 import { loadsOrRefuses, mutationOf } from './gguf-mutations.ts';
@@ -26,8 +27,8 @@ import { variedTexts } from './varied-texts.ts';
 const folder = mkdtempSync(join(tmpdir(), 'paretune-gguf-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const peers = process.env.PARETUNE_PEERS;
-const python = peers === undefined ? '' : join(peers, 'bin', 'python');
+const noGguf = lacks('gguf');
+const noLlama = lacks('gguf', 'llama_cpp');
 const real = realModel();
 after(() => 'remove' in real && real.remove());
 
@@ -54,11 +55,10 @@ test('10,000 damaged files load or are refused, in little memory', () => {
   assert.ok(slowest < 5000, `one took ${slowest} ms`);
 });
 
-const missing = 'skip' in real ? real.skip : !existsSync(python) ? 'no python in PARETUNE_PEERS' : false;
-describe('SmolLM2-135M-Instruct in Q4_1', { skip: missing }, () => {
+describe('SmolLM2-135M-Instruct in Q4_1', { skip: 'skip' in real && real.skip }, () => {
   const path = 'path' in real ? real.path : '';
 
-  test('has the weights that gguf-py dequantizes, bit for bit', () => {
+  test('has the weights that gguf-py dequantizes, bit for bit', { skip: noGguf }, () => {
     const expected = askReference({ do: 'weights', model: path }) as Record<string, string>;
     const file = openGguf(path);
     assert.deepEqual([...file.tensors.keys()].sort(), Object.keys(expected).sort());
@@ -69,7 +69,7 @@ describe('SmolLM2-135M-Instruct in Q4_1', { skip: missing }, () => {
     }
   });
 
-  test("has llama.cpp's tokens for 1,000 varied texts, with every pre-tokenizer", () => {
+  test("has llama.cpp's tokens for 1,000 varied texts, with every pre-tokenizer", { skip: noLlama }, () => {
     const { metadata } = openGguf(path);
     const texts = variedTexts(1000, 1).map((text) => text.normalize('NFC'));
     for (const pre of preTokenizerNames) {
@@ -82,7 +82,7 @@ describe('SmolLM2-135M-Instruct in Q4_1', { skip: missing }, () => {
     }
   });
 
-  test("has llama.cpp's logits: the same in float32, close to its product with blocks", async () => {
+  test("has llama.cpp's logits: the same in float32, close to its product with blocks", { skip: noLlama }, async () => {
     const model = openGgufModel(path);
     const { tokenizerJson, tokenizerConfig } = ggufTokenizer(model.file.metadata, path)!;
     const readme = readFileSync(join(import.meta.dirname, '..', '..', 'README.md'), 'utf8');
@@ -106,7 +106,7 @@ describe('SmolLM2-135M-Instruct in Q4_1', { skip: missing }, () => {
 });
 
 test("a SentencePiece vocabulary has llama.cpp's tokens for 1,000 varied texts", {
-  skip: !existsSync(python) && 'no python in PARETUNE_PEERS',
+  skip: noLlama,
 }, () => {
   const { metadata } = openGguf(ggufPath('llama'));
   const { tokenizerJson, tokenizerConfig } = ggufTokenizer(metadata, 'llama')!;

@@ -148,6 +148,14 @@ describe('openGgufModel', () => {
     assert.deepEqual([...one.readWeight('model.layers.0.self_attn.q_proj.weight').data], q);
     assert.deepEqual([...one.readWeight('model.layers.0.self_attn.k_proj.weight').data], q);
     assert.deepEqual([...one.readWeight('model.layers.0.self_attn.v_proj.weight').data], numbers(16));
+    const biases = ['q', 'k', 'v', 'output'].map((part) => [`blk.0.attn_${part}.bias`, [4]]);
+    write(
+      meta({ 'attention.head_count': entry('llama.attention.head_count', { type: 'u32', value: 1 }) }),
+      Object.fromEntries(biases),
+    );
+    const biased = openGgufModel(path);
+    assert.deepEqual([...biased.readWeight('model.layers.0.self_attn.q_proj.bias').data], [0, 2, 1, 3]);
+    assert.deepEqual([...biased.readWeight('model.layers.0.self_attn.v_proj.bias').data], [0, 1, 2, 3]);
   });
 
   test('refuses by its key what would change a logit', () => {
@@ -179,6 +187,16 @@ describe('openGgufModel', () => {
     }
     write(meta(), { 'rope_freqs.weight': [1] });
     refused('unsupported', /rope_freqs.weight is "\[1 factors\]"/);
+    // sizes without end are never made
+    const endless = entry('llama.attention.key_length', { type: 'u32', value: 4294967294 });
+    const none = entry('llama.attention.head_count', { type: 'u32', value: 0 });
+    for (const [key, bytes] of [
+      ['x', endless],
+      ['attention.head_count', none],
+    ] as const) {
+      write(meta({ [key]: bytes }), { 'rope_freqs.weight': [1] });
+      refused('unsupported', /rope_freqs.weight is "\[1 factors\]"/);
+    }
     write(meta({ x: entry('llama.expert_count', { type: 'u32', value: 0 }) }));
     assert.equal(openGgufModel(path).config.layers, 1);
     write(meta({ x: entry('split.count', { type: 'u16', value: 3 }) }));

@@ -92,7 +92,7 @@ export class DecodeEngine {
   }
 
   async dispose(): Promise<void> {
-    for (const session of this.#sessions.values()) await (await session).dispose();
+    for (const session of this.#sessions.values()) await (await session.catch(() => null))?.dispose();
     this.#sessions.clear();
     if (this.settings.memory === undefined) await this.#memory?.dispose();
   }

@@ -374,6 +374,7 @@ async function* changePrices(run: Run): AsyncGenerator<RunEvent> {
 }
 
 async function* endRun(run: Run, status: 'stopped' | 'failed', reason: string): AsyncGenerator<RunEvent, void> {
+  yield* tellProvider(run);
   // half of a step's updates, or weights that are no numbers, are not saved: the last checkpoint stays the last good one
   const { optimizer } = run.trainer;
   const whole = optimizer.updates === run.state.optimizerUpdates && trainable(run.policy).flat.every(Number.isFinite);

@@ -6,8 +6,10 @@
 
 /** Pairs looked at for one vocabulary: ten times what the largest real one needs. */
 const MOST_CUTS = 20_000_000;
+/** Merges of one vocabulary, as many as other tokenizers may bring. */
+const MOST_MERGES = 2 ** 22;
 
-/** The merges, best first; null where the tokens are too long to try all cuts. `joined`: which tokens may be a part or a whole. */
+/** The merges, best first; null where the tokens are too many or too long to try all cuts. `joined`: which tokens may be a part or a whole. */
 export function scoredMerges(
   tokens: readonly string[],
   scores: Float32Array,
@@ -19,7 +21,7 @@ export function scoredMerges(
   for (const [token, id] of ids) {
     // slices cost their length, and cuts lie between characters
     work += token.length * Math.ceil(token.length / 16);
-    if (work > MOST_CUTS) return null;
+    if (work > MOST_CUTS || merges.length > MOST_MERGES) return null;
     let at = 0;
     for (const character of token) {
       at += character.length;

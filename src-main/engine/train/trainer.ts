@@ -183,8 +183,8 @@ export class Trainer {
   }
 
   async dispose(): Promise<void> {
-    await (await this.#training)?.dispose();
-    await (await this.#scoring)?.dispose();
+    // a session that could not be opened has said so already: the others are closed all the same
+    for (const session of [this.#training, this.#scoring]) await (await session?.catch(() => null))?.dispose();
     await this.#device?.dispose();
     if (this.settings.memory === undefined) await this.#memory?.dispose();
   }

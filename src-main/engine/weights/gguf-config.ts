@@ -126,16 +126,16 @@ function ropeScaling(
 
 /** The settings of Llama 3.1 to 3.3 (factor 8 or 32, from 8192 positions, bands 1 and 4) whose factors these are, or null. */
 function llama3Scaling(factors: Float32Array, headDim: number, theta: number): { [key: string]: Json } | null {
+  if (factors.length !== headDim / 2) return null;
   const factor = Math.round(factors[factors.length - 1]);
   const [low, high, original] = [1, 4, 8192];
-  const expected = Array.from({ length: headDim / 2 }, (_, i) => {
+  const expected = Array.from(factors, (_, i) => {
     const turns = original / (2 * Math.PI * theta ** ((2 * i) / headDim));
     if (turns > high) return 1;
     if (turns < low) return factor;
     const smooth = (turns - low) / (high - low);
     return 1 / ((1 - smooth) / factor + smooth);
   });
-  if (expected.length !== factors.length) return null;
   if (!expected.every((value, i) => Math.abs(value - factors[i]) <= 1e-4 * value)) return null;
   return {
     rope_type: 'llama3',

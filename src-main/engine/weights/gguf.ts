@@ -187,7 +187,7 @@ const CHUNK_BYTES = 4 * 2 ** 20;
  */
 export function* rowsOf(file: GgufFile, name: string, order: Uint32Array | null): Generator<Buffer> {
   const { shape, begin, end } = file.tensors.get(name)!;
-  const rows = shape.length === 1 ? 1 : shape[0];
+  const rows = order?.length ?? (shape.length === 1 ? 1 : shape[0]);
   const rowBytes = (end - begin) / rows;
   const handle = openForReading(file.path);
   try {
