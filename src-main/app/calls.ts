@@ -135,6 +135,8 @@ export function callHandlers(context: CallContext): CallHandlers {
         willWrite: (unfinishedMove) => settings.set({ unfinishedMove }),
       });
       settings.set({ dataFolder: folder, unfinishedMove: null });
+      // what was begun meanwhile is of the old folder
+      await Promise.all([computing.end(0), reading.end(0)]);
     } finally {
       if (settings.get().unfinishedMove !== null) settings.set({ unfinishedMove: null });
       moving = false;

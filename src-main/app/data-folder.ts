@@ -72,6 +72,12 @@ export async function copyData(from: string, to: string, options: CopyOptions): 
       }
     }
     signal?.throwIfAborted();
+    // another program (the command line) does not know of the move: what it wrote meanwhile would be missing
+    if (existsSync(from) && JSON.stringify(await entriesBelow(from)) !== JSON.stringify(entries)) {
+      throw new ParetuneError('usage', 'The data changed while they were copied; they stay where they were.', {
+        hint: 'Wait until no other Paretune writes there, and move them again.',
+      });
+    }
     renamePatiently(part, target);
     await rm(join(target, marker));
     flushFolder(to);
@@ -92,7 +98,7 @@ export async function removeUnfinished(part: string): Promise<void> {
   if (part.endsWith(unfinished) && existsSync(join(part, marker))) await rm(part, { recursive: true, force: true });
 }
 
-type Entry = { path: string; kind: 'folder' | 'file' | 'link'; bytes: number };
+type Entry = { path: string; kind: 'folder' | 'file' | 'link'; bytes: number; changedMs?: number };
 
 /** Folders before what lies in them. Sockets and pipes hold no data and are left. */
 async function entriesBelow(folder: string, under = ''): Promise<Entry[]> {
@@ -102,7 +108,7 @@ async function entriesBelow(folder: string, under = ''): Promise<Entry[]> {
     const stats = await lstat(join(folder, path));
     if (stats.isDirectory()) found.push({ path, kind: 'folder', bytes: 0 }, ...(await entriesBelow(folder, path)));
     else if (stats.isSymbolicLink()) found.push({ path, kind: 'link', bytes: 0 });
-    else if (stats.isFile()) found.push({ path, kind: 'file', bytes: stats.size });
+    else if (stats.isFile()) found.push({ path, kind: 'file', bytes: stats.size, changedMs: stats.mtimeMs });
   }
   return found;
 }

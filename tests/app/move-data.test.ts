@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunKeeper } from '../../src-main/app/active-run.ts';
+import type { CallProgress } from '../../src-main/contract/window-api.ts';
 import { callHandlers, type Desktop } from '../../src-main/app/calls.ts';
 import { copyData, removeUnfinished } from '../../src-main/app/data-folder.ts';
 import type { Deletions } from '../../src-main/app/deletions.ts';
@@ -62,6 +63,18 @@ test('all data are copied under the same name, with progress to the last byte, a
   await assert.rejects(copyData(from, to, quiet), { code: 'usage' }, 'never over something');
   await assert.rejects(copyData(from, join(from, 'runs'), quiet), { code: 'usage' }, 'never into itself');
   assert.equal(await copyData(join(scratch, 'none', 'paretune'), newFolder(), quiet).then(existsSync), true);
+});
+
+test('data that another program changes while they are copied stay where they are', async () => {
+  const [from, to] = [dataFolder(), newFolder()];
+  let wrote = false;
+  const progress = ({ done, total }: CallProgress) => {
+    if (wrote || total === null || done < total / 4) return;
+    wrote = true;
+    writeFileSync(join(from, 'late'), 'x');
+  };
+  await assert.rejects(copyData(from, to, { progress }), { code: 'usage', message: /changed while they were copied/ });
+  assert.deepEqual([wrote, readdirSync(to)], [true, []]);
 });
 
 test('a copy that is cancelled leaves nothing behind and nothing lost', async () => {
@@ -146,7 +159,9 @@ test('a move ends the engines, tells how far it is, refuses what reads or writes
   assert.deepEqual(await moved, { dataFolder: join(to, 'paretune') });
   const { dataFolder, unfinishedMove } = settings.get();
   assert.deepEqual([dataFolder, unfinishedMove], [join(to, 'paretune'), null]);
-  assert.deepEqual(ends, ['computing ends', 'reading ends', 'computing wakes']);
+  // again after the copy: an engine that was woken meanwhile works on the old folder
+  const both = ['computing ends', 'reading ends'];
+  assert.deepEqual(ends, [...both, ...both, 'computing wakes']);
   assert.ok(told.some((news) => news.kind === 'progress' && news.name === 'moveData'));
   assert.equal((await answers.runs({})).runs.length, 1);
 });

@@ -201,11 +201,13 @@ test('a deleted run can come back for a while, then it is removed for good, also
   runs.undo('a');
   runs.mark('b');
   assert.deepEqual([runs.pending('a'), runs.pending('b')], [false, true]);
+  assert.throws(() => runs.undo('a'), { code: 'not-found' });
   for (const { done } of waiting.splice(0)) done();
   assert.deepEqual(
     engine.sent.map((request) => request.kind === 'command' && request.payload),
     [{ run: 'b' }],
   );
+  assert.throws(() => runs.undo('b'), { code: 'not-found' }, 'it is being removed');
   // a run holds the database: it stays out of sight and is tried again
   engine.say({ kind: 'error', id: 0, error: { code: 'store', message: 'locked', hint: '' } });
   await new Promise(setImmediate);
