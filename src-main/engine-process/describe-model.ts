@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { toErrorRecord } from '../contract/errors.ts';
 import type { ModelRow } from '../contract/window-api.ts';
 import { weightSpecs } from '../engine/model/weight-specs.ts';
-import { isGguf, modelFolderOf } from '../engine/run/agent.ts';
+import { type Agent, isGguf, modelFolderOf } from '../engine/run/agent.ts';
 import { openGgufAgent } from '../engine/run/gguf-agent.ts';
 import { elementCount } from '../engine/runtime/parameters.ts';
 import { tensorBytes } from '../engine/weights/safetensors.ts';
@@ -18,6 +18,28 @@ const noTokenizerInFile =
   'There is no tokenizer in the file: the model would read and write bytes, with the markup of the starter agents. ' +
   'Choose a GGUF file of the model that has one.';
 
+/** What a user wants to know of an agent before anything is loaded. */
+export type ModelFacts = {
+  family: string;
+  parameters: number;
+  vocabulary: number;
+  contextLength: number;
+  toolSyntax: string;
+  /** what tuning an adapter with the default settings takes */
+  memory: ReturnType<typeof adapterMemory>;
+};
+
+export function factsOf({ config, chatFormat }: Pick<Agent, 'config' | 'chatFormat'>): ModelFacts {
+  return {
+    family: config.family,
+    parameters: weightSpecs(config).reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    vocabulary: config.vocabSize,
+    contextLength: config.maxPositions,
+    toolSyntax: chatFormat([]).syntax,
+    memory: adapterMemory(config),
+  };
+}
+
 /** `model` as a run configuration names it, or a GGUF file. Never throws: `problem` says why a model cannot be used. */
 export function describeModel(dataFolder: string, model: string): ModelRow {
   const origin = model.startsWith('starter:')
@@ -30,26 +52,20 @@ export function describeModel(dataFolder: string, model: string): ModelRow {
   const unknown = { family: '', parameters: 0, vocabulary: 0, contextLength: 0, toolSyntax: '', bytes: 0 };
   try {
     const gguf = origin === 'file' ? openGgufAgent(model) : null;
-    const { config, chatFormat, bytesOnly } = gguf ?? openAgentOf(dataFolder, model);
+    const agent = gguf ?? openAgentOf(dataFolder, model);
     const folder =
       origin === 'imported' ? importedFolder(dataFolder, model.slice('imported:'.length)) : modelFolderOf(model);
-    const { needed, available, verdict } = adapterMemory(config);
     const files = gguf ? [model] : readdirSync(folder).map((file) => join(folder, file));
     const bytes = files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
     const tensors = [...(gguf?.shards.values() ?? [])].flatMap((shard) => [...shard.values()]);
     return {
       name: model,
       origin,
-      family: config.family,
-      parameters: weightSpecs(config).reduce((sum, { shape }) => sum + elementCount(shape), 0),
-      vocabulary: config.vocabSize,
-      contextLength: config.maxPositions,
-      toolSyntax: chatFormat([]).syntax,
+      ...factsOf(agent),
       bytes,
       importedBytes: gguf ? tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0) : bytes,
-      memory: { needed, available, verdict },
       problem: '',
-      notes: bytesOnly ? [gguf ? noTokenizerInFile : noTokenizer] : [],
+      notes: agent.bytesOnly ? [gguf ? noTokenizerInFile : noTokenizer] : [],
     };
   } catch (error) {
     const { message, hint } = toErrorRecord(error);

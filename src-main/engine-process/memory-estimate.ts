@@ -18,10 +18,11 @@ export function memoryEstimate(model: ModelConfig, config: RunConfig): Estimate[
   return { needed, available, verdict, parts };
 }
 
-/** The same for an adapter with the default settings, before there are any. */
-export function adapterMemory(model: ModelConfig): Estimate['memory'] {
+/** The sum alone for an adapter with the default settings, before there are any. */
+export function adapterMemory(model: ModelConfig): Omit<Estimate['memory'], 'parts'> {
   const settings = { model: '-', tasks: ['-'], train: { parameters: 'lora' } };
-  return memoryEstimate(model, runConfigSchema.parse(settings));
+  const { parts: _, ...sum } = memoryEstimate(model, runConfigSchema.parse(settings));
+  return sum;
 }
 
 /** Bytes of what a run keeps, all float32. */

@@ -92,8 +92,10 @@ export async function copyModel(
   }
 }
 
-/** Where a copy stands until it is whole. */
-export const partialOf = (target: string) => `${target}.partial`;
+/** Where a copy stands until it is whole, and whether a name is that of one: no model has such a name. */
+const ending = '.partial';
+export const partialOf = (target: string) => target + ending;
+export const isPartial = (name: string) => name.toLowerCase().endsWith(ending);
 
 async function copyInto(
   partial: string,

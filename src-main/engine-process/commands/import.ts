@@ -3,29 +3,19 @@ import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
-import type { Estimate } from '../../contract/window-api.ts';
 import { isGguf, openAgent } from '../../engine/run/agent.ts';
 import { openGgufAgent } from '../../engine/run/gguf-agent.ts';
-import { weightSpecs } from '../../engine/model/weight-specs.ts';
-import { elementCount } from '../../engine/runtime/parameters.ts';
 import { safetensorsParts, tensorBytes } from '../../engine/weights/safetensors.ts';
 import { importedFolder } from '../agents.ts';
 import { defineCommand } from '../command.ts';
-import { adapterMemory } from '../memory-estimate.ts';
+import { factsOf, type ModelFacts } from '../describe-model.ts';
 import { copyModel, copyOf, type FileToCopy } from '../model-copy.ts';
 
-export type ImportedModel = {
+export type ImportedModel = ModelFacts & {
   name: string;
   folder: string;
-  family: string;
-  parameters: number;
-  vocabulary: number;
-  contextLength: number;
-  toolSyntax: string;
   weightsHash: string;
   bytes: number;
-  /** what tuning an adapter with the default settings takes */
-  memory: Pick<Estimate['memory'], 'needed' | 'available' | 'verdict'>;
 };
 
 /** What a model folder may hold that we read: nothing else is copied. */
@@ -44,25 +34,19 @@ export const command = defineCommand({
       });
     }
     const { agent, sources, files } = isGguf(source) ? fromGguf(source) : fromFolder(source);
-    const { syntax } = agent.chatFormat([]);
+    const facts = factsOf(agent);
     let weightsHash = '';
     const check = (copy: string) => {
       context.progress({ label: 'checking the copy', done: 0, total: 0 });
       weightsHash = openAgent(copy).folder.weightsHash();
     };
     const record = await copyModel({ target, sources, files, check }, context);
-    const { needed, available, verdict } = adapterMemory(agent.config);
     return {
       name: `imported:${chosen}`,
       folder: target,
-      family: agent.config.family,
-      parameters: weightSpecs(agent.config).reduce((sum, spec) => sum + elementCount(spec.shape), 0),
-      vocabulary: agent.config.vocabSize,
-      contextLength: agent.config.maxPositions,
-      toolSyntax: syntax,
+      ...facts,
       weightsHash,
       bytes: record.files.reduce((sum, { bytes }) => sum + bytes, 0),
-      memory: { needed, available, verdict },
     };
   },
 });
