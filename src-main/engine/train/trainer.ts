@@ -88,7 +88,8 @@ export class Trainer {
    */
   async gradient(rows: readonly TrainRow[]): Promise<{ gradient: Float32Array; metrics: UpdateMetrics }> {
     const metrics = await this.#accumulate(rows);
-    if (this.#device && metrics.tokens > 0) {
+    const any = metrics.logprobs.some(({ length }) => length > 0);
+    if (this.#device && any) {
       await this.#device.gradient(makeParameters(trainable(this.policy).specs, this.#gradient));
     }
     return { gradient: this.#gradient, metrics };
