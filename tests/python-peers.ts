@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-const peers = process.env.PARETUNE_PEERS;
+const peers = process.env.PARETUNE_PEERS || undefined;
 /** its interpreter, '' where there is none */
 export const python =
   peers === undefined ? '' : join(peers, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');

@@ -11,6 +11,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { python } from '../python-peers.ts';
 
 if (process.argv[2] === 'pareto') {
   await import('./pareto.ts');
@@ -44,9 +45,8 @@ type Row = {
 };
 
 const here = import.meta.dirname;
-const peers = process.env.PARETUNE_PEERS;
-const python = peers ? join(peers, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python') : null;
-if (python && !existsSync(python)) throw new Error(`PARETUNE_PEERS is ${peers}, but ${python} does not exist`);
+if (python && !existsSync(python))
+  throw new Error(`PARETUNE_PEERS is ${process.env.PARETUNE_PEERS}, but ${python} does not exist`);
 
 /** One measurement: what our program does, the peer's script with what it needs more, and the number of interest. */
 type Work = { name: string; unit: Row['unit']; ours: string[]; peer: string[]; more?: string[] };

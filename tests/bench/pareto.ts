@@ -14,6 +14,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { python } from '../python-peers.ts';
 import { randomStream } from '../../src-main/engine/base/random.ts';
 import { insertBy } from '../../src-main/engine/pareto/archive.ts';
 import { hypervolume } from '../../src-main/engine/pareto/hypervolume.ts';
@@ -45,8 +46,6 @@ else compare();
 
 /** All rounds of both sides, then the table. */
 function compare(): void {
-  const peers = process.env.PARETUNE_PEERS;
-  const python = peers && join(peers, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
   const folder = mkdtempSync(join(tmpdir(), 'paretune-bench-'));
   try {
     const works = writeWorks(folder, Number(options.largest));

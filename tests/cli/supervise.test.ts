@@ -9,6 +9,7 @@ import { ParetuneError } from '../../src-main/contract/errors.ts';
 import type { Json } from '../../src-main/contract/records.ts';
 import type { RunEvent } from '../../src-main/contract/run-events.ts';
 import type { Progress } from '../../src-main/engine-process/protocol.ts';
+import { isRunning } from '../is-running.ts';
 
 const entry = new URL('./faulty-engine.ts', import.meta.url);
 let engine: Engine | undefined;
@@ -147,20 +148,11 @@ test('the engine dies with its parent, however the parent dies', async () => {
   ]);
   after(() => parent.kill('SIGKILL'));
   const pid = await new Promise<number>((done) => parent.stdout.once('data', (text) => done(Number(text))));
-  assert.ok(alive(pid));
+  assert.ok(isRunning(pid));
   parent.kill('SIGKILL');
-  for (let i = 0; i < 100 && alive(pid); i++) await sleep(50);
-  assert.ok(!alive(pid), 'the engine outlived its parent');
+  for (let i = 0; i < 100 && isRunning(pid); i++) await sleep(50);
+  assert.ok(!isRunning(pid), 'the engine outlived its parent');
 });
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 test('the words for a death tell want of memory, native faults of every platform and plain exits apart', () => {
   const death = { command: 'tune', run: { runId: 'r1', step: 12 }, output: '' };

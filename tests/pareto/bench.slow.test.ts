@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { lacks } from '../python-peers.ts';
 
 const bench = join(import.meta.dirname, '..', 'bench', 'bench.ts');
 
@@ -25,11 +26,8 @@ test('the benchmark of the Pareto mathematics runs without any peer', () => {
   assert.ok(rows.every(({ oursMs, peer, equal }) => oursMs > 0 && peer === null && equal === null));
 });
 
-const python = process.env.PARETUNE_PEERS && join(process.env.PARETUNE_PEERS, 'bin', 'python');
-const missing = !python || spawnSync(python, ['-c', 'import moocore, pymoo']).status !== 0;
-
 test('hypervolumes and archives are those of moocore and pymoo', {
-  skip: missing && 'PARETUNE_PEERS names no environment with moocore and pymoo',
+  skip: lacks('moocore', 'pymoo'),
 }, () => {
   const rows = rowsOf({}, 1000);
   assert.ok(rows.length >= 11 && rows.every(({ equal }) => equal === true));

@@ -12,6 +12,7 @@ import { command as approve } from '../../src-main/engine-process/commands/tools
 import { serverFile } from '../tools/mcp-server.ts';
 import { killed, uninterrupted, withoutTimes } from './killed-run.ts';
 import { temporaryFolder } from './starter.ts';
+import { isRunning } from '../is-running.ts';
 
 const tool = 'mcp:calc/calculator';
 const STEPS = 8;
@@ -68,12 +69,3 @@ test('kills of a run with an MCP tool change nothing', { timeout: 10 * 60_000 },
   const servers = readFileSync(`${log}.pids`, 'utf8').trim().split('\n').map(Number);
   assert.deepEqual(servers.filter(isRunning), [], 'a server outlived its run');
 });
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

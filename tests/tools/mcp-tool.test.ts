@@ -11,6 +11,7 @@ import { definitionHash, specOf } from '../../src-main/engine/tools/mcp-definiti
 import { mcpHost } from '../../src-main/engine/tools/mcp-tool.ts';
 import { mcpOverHttp } from './mcp-http.ts';
 import { type Mode, serverFile } from './mcp-server.ts';
+import { isRunning } from '../is-running.ts';
 
 const short = { ...mcpLimits, startMs: 8000, callMs: 700 };
 
@@ -31,15 +32,6 @@ async function approved(context: TestContext, server: McpServer, limits = mcpLim
   const host = mcpHost('test', server, limits);
   context.after(() => host.close());
   return host.tool('calculator', definitionHash(server, connection.definitions[0]));
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Those that have not ended within five seconds: on a busy machine the end of a process takes its time. */
