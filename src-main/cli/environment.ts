@@ -24,9 +24,9 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   };
 }
 
-/** Where each platform wants an application's own data. */
+/** Where each platform wants an application's own data; on macOS beside what Electron keeps in the folder of that name. */
 function userDataFolder(variables: NodeJS.ProcessEnv): string {
-  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'Paretune');
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'Paretune', 'data');
   if (process.platform === 'win32') {
     return join(variables.LOCALAPPDATA || join(homedir(), 'AppData', 'Local'), 'Paretune');
   }

@@ -6,7 +6,7 @@
 import { fork } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { extname, join, relative, resolve } from 'node:path';
+import { dirname, extname, join, relative, resolve } from 'node:path';
 import { runKeeper } from '../../src-main/app/active-run.ts';
 import { callHandlers, type Desktop, dropped } from '../../src-main/app/calls.ts';
 import { deletions as makeDeletions } from '../../src-main/app/deletions.ts';
@@ -61,7 +61,7 @@ export type Served = {
   close(): Promise<void>;
 };
 
-/** Serves a built window until closed. The data folder holds the runs, `settings.json` in it what the app remembers. */
+/** Serves a built window until closed. The data folder holds the runs, `settings.json` beside it what the app remembers. */
 export async function serve(dataFolder: string, rendererFolder: string): Promise<Served> {
   // held in memory: a build beside the test may replace the folder
   const files = new Map(
@@ -76,7 +76,7 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
   const listeners = new Set<(feeds: Feed[]) => void>();
   const later = (done: () => void, ms: number) => void setTimeout(done, ms).unref();
   const handles = makeHandles({ home: '', folders: () => [dataFolder] });
-  const settings = openSettings(join(dataFolder, 'settings.json'));
+  const settings = openSettings(join(dirname(dataFolder), 'settings.json'));
   const feed = feedSource((feeds) => {
     for (const listener of listeners) listener(handles.closed(feeds));
   }, later);
