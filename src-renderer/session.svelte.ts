@@ -22,11 +22,11 @@ import type { RunEvent } from '../src-main/contract/run-events.ts';
 import { asErrorRecord, call } from './bridge.ts';
 import { type RunView, viewOfStart, viewOfStored, viewOfSummary, withEvents } from './runs/run-view.ts';
 import type { Draft } from './runs/draft.ts';
+import { type Toast, withToast } from './ui/toasts.ts';
 import type { History } from './ui/undo.ts';
 import { words } from './words.ts';
 
 export type ViewName = keyof typeof words.views;
-export type Toast = { id: number; text: string; hint: string; error: boolean; action?: { label: string; run(): void } };
 
 /** A file that settings were read from: what it sets, or what is wrong with it. */
 export type SettingsOrigin = { name: string } & Pick<SettingsReading, 'given' | 'complaints'>;
@@ -291,7 +291,7 @@ class Session {
   tell(text: string, options: Partial<Omit<Toast, 'id' | 'text'>> & { ms?: number } = {}): void {
     const { ms = toastMs, hint = '', error = false, action } = options;
     const id = this.#nextToast++;
-    this.toasts = [...this.toasts.slice(-3), { id, text, hint, error, action }];
+    this.toasts = withToast(this.toasts, { id, text, hint, error, action });
     setTimeout(() => this.dismiss(id), ms);
   }
 

@@ -90,6 +90,7 @@ export const words = {
     stop: 'Stop',
     cut: 'interrupted',
     measuring: (step: number) => (step === 0 ? 'measuring the start policy' : `measuring step ${step}`),
+    finishing: 'measuring on report problems, then done',
     learning: (step: number) => `sampling and learning, step ${step}`,
     opening: 'Opening the model, tasks and tools',
   },

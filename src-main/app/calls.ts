@@ -3,7 +3,7 @@
  * are this process's own. Two engine processes, the same program: a view never waits for a run, and a run that dies takes
  * no view with it.
  */
-import { statSync, writeFileSync } from 'node:fs';
+import { existsSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { ParetuneError } from '../contract/errors.ts';
 import type { Json } from '../contract/records.ts';
@@ -348,7 +348,9 @@ function refusedWhile(moving: () => boolean, handlers: CallHandlers): CallHandle
 
 /** A path that is not within the data folder: what runs, and what may run, is not for a page to write. */
 function outside(dataFolder: string, path: string): string {
-  const way = relative(dataFolder, path);
+  // links followed, and on a disk that does not tell case apart, the names as they are stored
+  const real = (folder: string) => (existsSync(folder) ? realpathSync.native(folder) : folder);
+  const way = relative(real(dataFolder), join(real(dirname(path)), basename(path)));
   if (way.startsWith('..') || isAbsolute(way)) return path;
   throw new ParetuneError('usage', 'Nothing is saved into the data folder: it is for Paretune alone.', {
     hint: 'Choose another folder.',

@@ -2,6 +2,11 @@
  * What is drawn of many points at once: one outline for all dots and one for all intervals, a dot only once where several fall
  * on one pixel; and which point lies under the pointer. Pure. Points of the frontier are not drawn here but one by one.
  */
+/** up to so many points, each is a mark of its own */
+export const fewPoints = 60;
+/** pixels from the middle of a mark within which the pointer is on it */
+export const reach = 11;
+
 export type Place = { x: number; y: number };
 export type Bars = Place & { left: number; right: number; top: number; bottom: number };
 

@@ -33,9 +33,23 @@ export function objectiveMeasures(objectives: RunConfig['objectives']): Measure[
   return objectives.map((name) => measureOf(measured[name]));
 }
 
-/** The points that no other is at least as good as in every measure and better in one; equal points all stay. */
+/** The points that no other is at least as good as in every measure and better in one, in their order; equal points all stay. */
 export function nonDominated(points: readonly ViewPoint[], by: readonly Measure[]): ViewPoint[] {
   const vectors = points.map((point) => by.map(({ sign, value }) => sign * value(point)));
-  const covers = (a: number[], b: number[]) => a.every((value, m) => value >= b[m]);
-  return points.filter((_, i) => !vectors.some((other) => covers(other, vectors[i]) && !covers(vectors[i], other)));
+  const order = points.map((_, i) => i).sort((i, j) => descending(vectors[i], vectors[j]));
+  // who dominates a point comes before it, and if not on the frontier, then who dominates both does
+  const frontier: number[] = [];
+  for (const i of order) {
+    const dominated = frontier.some((j) => covers(vectors[j], vectors[i]) && !covers(vectors[i], vectors[j]));
+    if (!dominated) frontier.push(i);
+  }
+  return frontier.sort((i, j) => i - j).map((i) => points[i]);
+}
+
+const covers = (a: number[], b: number[]) => a.every((value, m) => value >= b[m]);
+
+/** Order by the first measure in which they differ, greater first. */
+function descending(a: number[], b: number[]): number {
+  const m = a.findIndex((value, k) => value !== b[k]);
+  return m < 0 ? 0 : b[m] - a[m];
 }

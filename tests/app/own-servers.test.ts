@@ -1,6 +1,6 @@
 /** MCP servers at the window's side of the door: no program starts that the user was not shown whole and said yes to. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -36,7 +36,7 @@ const row = {
 };
 
 /** The calls on engines that are none, with a user who answers as the test says. */
-function window(answer: () => boolean | Promise<boolean>) {
+function window(answer: () => boolean | Promise<boolean>, saveInto = (folder: string) => folder) {
   const [reader, computer] = [fakeEngine(), fakeEngine()];
   const reading = engineLane({ start: () => reader, silenceMs: 60_000 });
   const computing = engineLane({ start: () => computer, silenceMs: 60_000 });
@@ -49,7 +49,7 @@ function window(answer: () => boolean | Promise<boolean>) {
   const desktop = {
     homeFolder: home,
     dataFolder: () => folder,
-    askSave: async (_: string, name: string) => join(folder, name),
+    askSave: async (_: string, name: string) => join(saveInto(folder), name),
     confirm: async (question: Question) => {
       asked.push(question);
       return answer();
@@ -189,6 +189,23 @@ test('the list, a look and an approval go to the engine that has time while a ru
 
 test('the page cannot write the record of servers either, not even into a folder that the user picks', async () => {
   const { call, folder, end } = window(() => true);
+  const answer = await call('saveFile', { name: 'tools.json', data: '{}' });
+  assert.ok(!answer.ok && /data folder/.test(answer.error.message));
+  assert.equal(existsSync(join(folder, 'tools.json')), false);
+  await end();
+});
+
+test('nor through a link to the data folder', {
+  skip: process.platform === 'win32' && 'a link needs rights there',
+}, async () => {
+  const link = join(mkdtempSync(join(tmpdir(), 'paretune-link-')), 'elsewhere');
+  const { call, folder, end } = window(
+    () => true,
+    (data) => {
+      symlinkSync(data, link);
+      return link;
+    },
+  );
   const answer = await call('saveFile', { name: 'tools.json', data: '{}' });
   assert.ok(!answer.ok && /data folder/.test(answer.error.message));
   assert.equal(existsSync(join(folder, 'tools.json')), false);

@@ -30,6 +30,7 @@ export type FillOptions = {
   problemsPerStep?: number;
   groupSize?: number;
   seed?: number;
+  objectives?: RunConfig['objectives'];
 };
 
 /** [steps] how long the store took for each step of the run, milliseconds. */
@@ -51,7 +52,7 @@ const facts: RunFacts = {
 
 /** Appends one finished run. */
 export function fillStore(dataFolder: string, options: FillOptions): Filled {
-  const { runId, trajectories, points, problemsPerStep = 2, groupSize = 8, seed = 0 } = options;
+  const { runId, trajectories, points, problemsPerStep = 2, groupSize = 8, seed = 0, objectives } = options;
   const steps = Math.max(1, Math.round(trajectories / problemsPerStep / groupSize));
   const config = runConfigSchema.parse({
     model: 'starter:over-user',
@@ -60,6 +61,7 @@ export function fillStore(dataFolder: string, options: FillOptions): Filled {
     problemsPerStep,
     groupSize,
     seed,
+    objectives,
     evaluation: { everySteps: Math.max(1, Math.floor(steps / points)) },
   });
   const maker = stepMaker(config);

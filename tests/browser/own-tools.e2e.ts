@@ -148,9 +148,12 @@ describe("tools of the user's own", { skip, timeout: 900_000 }, () => {
     await sheet().getByText('+         "description": "digits of the result"', { exact: false }).first().waitFor();
     await desk.look('own-tools-changed');
     assert.equal(calls().length, before, 'it was not called');
+    // the price stays, but nobody has vouched for the new definition yet
+    const mark = sheet().getByLabel('may run unattended in training');
+    assert.equal(await mark.isChecked(), false);
+    await mark.check();
     await sheet().getByRole('button', { name: 'Approve the definition as it is now' }).click();
     await row().getByText('approved', { exact: true }).waitFor();
-    // mark and price stay
     await row().getByRole('cell', { name: 'yes', exact: true }).waitFor();
     await row().getByRole('cell', { name: '0.5', exact: true }).waitFor();
   });

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
+import type { RunConfig } from '../../src-main/contract/run-config.ts';
 import { openStore } from '../../src-main/store/open-store.ts';
 import { fillStore, nextEvents } from '../bench/fill-store.ts';
 import { executable, skip } from './desk.ts';
@@ -41,6 +42,8 @@ describe('a large database', { skip, timeout: 600_000 }, () => {
     const data = join(folder, 'data');
     mkdirSync(data);
     fillStore(data, { runId: 'large', trajectories: 16 * steps, points: steps });
+    const objectives: RunConfig['objectives'] = ['success', 'tool', 'length'];
+    fillStore(data, { runId: 'three', trajectories: 16 * steps, points: steps, objectives });
     for (let i = 0; i < 30; i++) fillStore(data, { runId: `run-${i}`, trajectories: 16, points: 1, seed: i + 1 });
     const store = openStore(data, { mode: 'read' });
     frontier = store.frontier('large', 'selection').map(({ point }) => point.step);
@@ -116,6 +119,24 @@ describe('a large database', { skip, timeout: 600_000 }, () => {
     const { framesPerSecond, rows } = await scroll(page, 3, 120);
     assert.ok(framesPerSecond > bounds.framesPerSecond, String(framesPerSecond));
     assert.ok(rows > 20);
+  });
+
+  test('of three objectives too, only the frontier has marks of its own, and the keys go through all', async () => {
+    await page.getByRole('button', { name: '‹' }).first().click();
+    await page.getByRole('button', { name: 'three', exact: true }).click();
+    const charts = page.locator('.pair');
+    await charts.locator('svg .policy').first().waitFor();
+    assert.ok((await charts.locator('svg *').count()) < 2000);
+    await charts.locator('svg .policy[tabindex="0"]').focus();
+    await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowRight');
+    assert.equal(await charts.locator('svg .policy:focus').getAttribute('data-step'), '1');
+    await page.keyboard.press('End');
+    assert.equal(await charts.locator('svg .policy:focus').getAttribute('data-step'), String(steps - 1));
+    assert.equal(await charts.locator('path.policy-line.selected').count(), 1);
+    await page.getByRole('button', { name: '‹' }).first().click();
+    await page.getByRole('button', { name: 'large', exact: true }).click();
+    await page.locator('svg .point').first().waitFor();
   });
 
   test('a hundred events a second neither block the page nor stay in its memory', async () => {

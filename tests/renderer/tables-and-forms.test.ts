@@ -18,6 +18,7 @@ import {
   paddedDomain,
   ticks,
 } from '../../src-renderer/ui/scales.ts';
+import { type Toast, withToast } from '../../src-renderer/ui/toasts.ts';
 import { edited, historyOf, redone, undone } from '../../src-renderer/ui/undo.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -189,4 +190,18 @@ test('log-probabilities go to the tokens of model segments, in order', () => {
     [null, -0.1, -0.2, null, -3],
   );
   assert.deepEqual([-0.01, -0.3, -1, -3].map(doubt), [0, 1, 2, 3]);
+});
+
+test('of many messages the oldest goes, but never one that can still be undone', () => {
+  const undoable = { label: 'Undo', run() {} };
+  let toasts: Toast[] = [];
+  for (let id = 1; id <= 8; id++)
+    toasts = withToast(toasts, { id, text: '', hint: '', error: false, action: id === 2 ? undoable : undefined });
+  assert.deepEqual(
+    toasts.map(({ id }) => id),
+    [2, 6, 7, 8],
+  );
+  for (let id = 9; id <= 14; id++)
+    toasts = withToast(toasts, { id, text: '', hint: '', error: false, action: undoable });
+  assert.equal(toasts.filter(({ action }) => action).length, 7);
 });
