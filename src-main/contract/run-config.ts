@@ -138,6 +138,8 @@ export const runConfigSchema = z.strictObject({
     .prefault({}),
   /** rows decoded at once */
   rolloutBatch: z.int().min(1).max(4096).default(256),
+  /** most tokens a row decodes in one run of the graph, keys and values staying with the provider (CPU, CUDA): 0 is 16 on CUDA, 1 elsewhere */
+  decodeChunk: z.int().min(0).max(1024).default(0),
   threads: z.int().min(0).max(1024).default(0),
   /** who computes: `auto` is the CPU; another is used only where its numbers agree with the CPU's on this model */
   provider: z.enum(providerSettings).default('auto'),

@@ -124,6 +124,42 @@ test('a sample of a group is the sample that would have been drawn alone', async
   assert.deepEqual(alone[0].tokens, group[0].tokens);
 });
 
+test('decoding in chunks gives the trajectories of one token a run', async (t) => {
+  const environment = await open(t);
+  const problems = environment.problems('train', 10, 3);
+  for (const changes of [
+    {},
+    { sampling: 'greedy' },
+    { limits: { ...rolloutSettings().limits, tokens: 40, turns: 2 } },
+  ] as const) {
+    const expected = (await roll(environment, problems, 4, changes)).flat();
+    for (const chunk of [2, 7, 32]) {
+      const inChunks = new DecodeEngine(policy, { threads: 1, maxTokens: 160, chunk });
+      const requests = problems.map((problem) => ({ problem, samples: 4 }));
+      const settings = rolloutSettings(changes);
+      const collected = await collectTrajectories(
+        requests,
+        inChunks,
+        environment.formatOf,
+        environment.callTool,
+        settings,
+      );
+      await inChunks.dispose();
+      for (const [i, one] of collected.groups.flat().entries()) {
+        const { sampledLogprobs, toolCalls, ...rest } = one;
+        const { sampledLogprobs: logprobs, toolCalls: calls, ...same } = expected[i];
+        assert.deepEqual(rest, same);
+        assert.deepEqual(
+          toolCalls.map((call) => ({ ...call, milliseconds: 0 })),
+          calls.map((call) => ({ ...call, milliseconds: 0 })),
+        );
+        // a tool's result is fed one token after the other instead of side by side
+        for (const [k, logprob] of sampledLogprobs.entries()) assert.ok(Math.abs(logprob - logprobs[k]) < 1e-5);
+      }
+    }
+  }
+});
+
 test('every way to end is reached, and its record is whole', async (t) => {
   const environment = await open(t, ['arithmetic']);
   const problems = environment.problems('train', 8, 4);

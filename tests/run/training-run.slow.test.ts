@@ -43,6 +43,12 @@ test('the same configuration gives the same weights and the same tokens', async 
   assert.notDeepEqual(hashes(other), hashes(first));
 });
 
+test('a run that decodes in chunks takes the same rollouts', async (t) => {
+  const events = await runEvents(tinyConfig({ decodeChunk: 8 }), temporaryFolder(t));
+  const plain = await runEvents(tinyConfig(), temporaryFolder(t));
+  assert.deepEqual(trajectories(events), trajectories(plain));
+});
+
 test('two steps, a stop, a resume and two steps equal four steps', async (t) => {
   const config = tinyConfig({ steps: 4, tasks: ['arithmetic', 'multi-hop'] });
   const whole = await runEvents(config, temporaryFolder(t));

@@ -18,8 +18,24 @@ const formsLeft = (graph: Graph, provider: 'cuda' | 'dml') => [
   ...new Set(publishedFallbacks(graph, provider, opsetOf(provider)).map(({ form }) => form)),
 ];
 
-test('CUDA lists a kernel for every node of training and decoding', () => {
-  for (const graph of onDevice('cuda')) assert.deepEqual(formsLeft(graph, 'cuda'), [], graph.name);
+test('CUDA lists a kernel for every node of training, decoding and decoding in a loop, its turns included', () => {
+  const graphs = onDevice('cuda');
+  for (const graph of graphs) assert.deepEqual(formsLeft(graph, 'cuda'), [], graph.name);
+  const loop = graphs.find(({ name }) => name === 'decode-loop-sampled')!;
+  assert.deepEqual(
+    loop.everyNode().flatMap(({ op, body }) => (body ? [op, body.graph.nodes.length > 50] : [])),
+    ['Loop', true],
+  );
+});
+
+test('what a turn of the loop does is judged like any other node', () => {
+  const loops = onDevice('cuda').filter(({ name }) => name.startsWith('decode-loop'));
+  assert.equal(loops.length, 6);
+  // 21 is not the opset that CUDA is given: it lists no ReduceMax there, and no Loop
+  for (const graph of loops) {
+    const ops = new Set(publishedFallbacks(graph, 'cuda', 21).map(({ form }) => form.split('(')[0]));
+    assert.ok(ops.has('ReduceMax') && ops.has('Loop'), [...ops].join(', '));
+  }
 });
 
 test('DirectML lists one for every node of decoding and of an adapter, and leaves the embeddings of full training to the CPU', () => {

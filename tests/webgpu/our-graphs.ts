@@ -3,6 +3,8 @@ import { randomStream } from '../../src-main/engine/base/random.ts';
 import type { ProviderName } from '../../src-main/contract/providers.ts';
 import type { Graph } from '../../src-main/engine/graph/graph.ts';
 import { buildDecodeGraph } from '../../src-main/engine/model/decode-graph.ts';
+import { buildDecodeLoop } from '../../src-main/engine/model/decode-loop.ts';
+import { usualChunk } from '../../src-main/engine/rollout/decode-engine.ts';
 import { type ModelConfig, parseModelConfig } from '../../src-main/engine/model/model-config.ts';
 import {
   decoderOptions,
@@ -96,7 +98,12 @@ export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Gra
       }),
     ),
   );
-  if (!accumulating) return [...training, ...decoding];
+  const loops = [full, lora, large].flatMap((policy) =>
+    (['sampled', 'greedy'] as const).map((sampling) =>
+      buildDecodeLoop(`decode-loop-${sampling}`, { ...decoderOptions(policy, 64, false, provider), sampling }),
+    ),
+  );
+  if (!accumulating) return [...training, ...decoding, ...(usualChunk(provider) > 1 ? loops : [])];
   const { specs } = trainable(lora);
   return [...training, ...decoding, adamwGraph(specs, trainerSettings), normGraph(specs)];
 }

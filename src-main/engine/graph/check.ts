@@ -8,10 +8,17 @@ import { showValue } from './graph.ts';
 import { inferOutputs, type TensorType } from './infer.ts';
 import { nodeText } from './text.ts';
 
+type Constants = ReadonlyMap<Value, Graph['initializers'][number]['data']>;
+
 /** Throws an error that shows the first offending node; returns the graph, so that it can stand in a chain. */
 export function checkGraph(graph: Graph): Graph {
-  const known = new Set<Value>([...graph.inputs, ...graph.initializers.map((initializer) => initializer.value)]);
   const constants = new Map(graph.initializers.map(({ value, data }) => [value, data]));
+  return checkNodes(graph, new Set(constants.keys()), constants);
+}
+
+/** `made`: what stands ready before the first node. */
+function checkNodes(graph: Graph, made: ReadonlySet<Value>, constants: Constants): Graph {
+  const known = new Set<Value>([...made, ...graph.inputs]);
   for (const node of graph.nodes) {
     for (const input of node.inputs) {
       if (input !== null && !known.has(input)) fail(node, `${showValue(input)} is used before it is made`);
@@ -24,6 +31,7 @@ export function checkGraph(graph: Graph): Graph {
       known.add(output);
     }
     checkAxes(node, constants);
+    if (node.body) checkNodes(node.body.graph, known, constants);
   }
   for (const { name, value } of graph.outputs) {
     if (!known.has(value)) throw new Error(`internal: output ${name} of graph ${graph.name} is made by no node`);
@@ -40,7 +48,7 @@ function typesOf(node: Node): TensorType[] {
 }
 
 /** Reduced axes are told twice, as a tensor for the runtime and as numbers for the builder: they must agree. */
-function checkAxes(node: Node, constants: Map<Value, Graph['initializers'][number]['data']>): void {
+function checkAxes(node: Node, constants: Constants): void {
   const told = node.op.startsWith('Reduce') ? node.known.axes : undefined;
   const held = node.inputs[1] ? constants.get(node.inputs[1]) : undefined;
   if (

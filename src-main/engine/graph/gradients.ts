@@ -267,8 +267,8 @@ export const withoutGradient = new Set([
   'Less', 'LessOrEqual', 'Greater', 'Equal', 'And', 'Not', 'ArgMax', 'Shape', 'Range',
 ]);
 
-/** Operators of exported graphs, which nobody trains: without a rule, a gradient through them stops with their name. */
-export const inferenceOnly = new Set(['MatMulNBits']);
+/** Operators of graphs that nobody trains (exports, decoding): without a rule, a gradient through them stops with their name. */
+export const inferenceOnly = new Set(['MatMulNBits', 'Loop']);
 
 /** 1 / (number of elements reduced into one), also where a dimension is a symbol. */
 function elementRatio(node: Node, x: Value): Value | number {

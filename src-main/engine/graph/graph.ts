@@ -31,7 +31,15 @@ export type Node = {
   readonly outputs: readonly Value[];
   readonly attributes: Attributes;
   readonly known: Known;
+  /** what the node repeats (Loop): a graph whose nodes also read values of the graphs around it */
+  readonly body?: Body;
 };
+
+/**
+ * A graph within a node. The node's inputs end with what the body reads from outside, so that whatever walks a graph meets
+ * it; only the first `operands` of them are written, ONNX finds the others by name.
+ */
+export type Body = { readonly graph: Graph; readonly operands: number };
 
 export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Uint16Array;
 
@@ -43,6 +51,8 @@ export type Initializer = { readonly value: Value; readonly data: TensorData | E
 /** Input order, output order and node order are those of creation. Mutable only through its methods. */
 export class Graph {
   readonly name: string;
+  /** the graph around a node's body, null for a whole one */
+  readonly outer: Graph | null;
   readonly nodes: Node[] = [];
   readonly inputs: Value[] = [];
   readonly outputs: { name: string; value: Value }[] = [];
@@ -52,11 +62,24 @@ export class Graph {
   readonly #sources = new Map<string, Value>();
   readonly #lengths = new Map<string, Value>();
   readonly #shapes = new Map<string, Value>();
-  readonly #names = new Set<string>();
-  #count = 0;
+  /** one for a graph and the bodies within it: ONNX has no name twice */
+  readonly #naming: { taken: Set<string>; count: number };
 
-  constructor(name: string) {
+  constructor(name: string, outer: Graph | null = null) {
     this.name = name;
+    this.outer = outer;
+    this.#naming = outer ? outer.#naming : { taken: new Set(), count: 0 };
+  }
+
+  /** The graph that is no body: weights and adapters are its inputs. */
+  get whole(): Graph {
+    return this.outer ? this.outer.whole : this;
+  }
+
+  /** Whether this is the graph or a body somewhere in it: then nodes here may read what is made there. */
+  #within(graph: Graph): boolean {
+    if (graph === this) return true;
+    return this.outer === null ? false : this.outer.#within(graph);
   }
 
   /** A value that is fed on every run. Symbols in its shape become known to the graph. */
@@ -66,8 +89,9 @@ export class Graph {
     return value;
   }
 
-  /** A fixed tensor, inline or in a file. */
+  /** A fixed tensor, inline or in a file; those of a body are the whole graph's. */
   initializer(name: string, dtype: DType, shape: readonly number[], data: TensorData | ExternalData): Value {
+    if (this.outer) return this.outer.initializer(name, dtype, shape, data);
     const value = this.#value(name, dtype, shape);
     this.initializers.push({ value, data });
     return value;
@@ -75,6 +99,7 @@ export class Graph {
 
   /** A small constant; equal constants are one tensor. A bare number is a scalar of rank 0, a list has rank 1. */
   constant(dtype: DType, content: number | readonly number[]): Value {
+    if (this.outer) return this.outer.constant(dtype, content);
     const list = typeof content === 'number' ? [content] : content;
     // String() would merge 0 and -0, JSON the infinities and NaN
     const words = list.map((item) => (Object.is(item, -0) ? '-0' : String(item)));
@@ -82,7 +107,7 @@ export class Graph {
     const known = this.#constants.get(key);
     if (known) return known;
     const shape = typeof content === 'number' ? [] : [content.length];
-    const value = this.initializer(this.#fresh('const'), dtype, shape, toTensorData(dtype, list));
+    const value = this.initializer(this.freshName('const'), dtype, shape, toTensorData(dtype, list));
     this.#constants.set(key, value);
     return value;
   }
@@ -90,26 +115,44 @@ export class Graph {
   /** Names a value as a result of the graph. */
   output(name: string, value: Value): void {
     assert(!this.outputs.some((output) => output.name === name), `output ${name} is named twice in graph ${this.name}`);
-    assert(name === value.name || !this.#names.has(name), `output ${name} has the name of another value`);
-    this.#names.add(name);
+    assert(name === value.name || !this.#naming.taken.has(name), `output ${name} has the name of another value`);
+    this.#naming.taken.add(name);
     this.outputs.push({ name, value });
   }
 
-  /** Appends a node; its outputs' types and shapes follow from the operator table. */
+  /**
+   * Appends a node; its outputs' types and shapes follow from the operator table. Where an input is of a body within this
+   * graph, the node goes there: what a body repeats is only what depends on it.
+   */
   node(
     op: string,
     inputs: readonly (Value | null)[],
     attributes: Attributes = {},
     domain: Node['domain'] = '',
     known: Known = {},
+    body?: Body,
   ): Value[] {
-    for (const input of inputs)
-      assert(input === null || input.graph === this, `${op}: a value of another graph was given`);
-    const outputs = inferOutputs({ op, domain, inputs, attributes, known }).map((type) =>
-      this.#value(this.#fresh(op), type.dtype, type.shape),
+    const inner = inputs.find((input) => input !== null && !this.#within(input.graph))?.graph;
+    if (inner) {
+      assert(inner.#within(this), `${op}: a value of another graph was given`);
+      return inner.node(op, inputs, attributes, domain, known, body);
+    }
+    const outputs = inferOutputs({ op, domain, inputs, attributes, known, body }).map((type) =>
+      this.#value(this.freshName(op), type.dtype, type.shape),
     );
-    this.nodes.push({ op, domain, inputs, outputs, attributes, known });
+    this.nodes.push({ op, domain, inputs, outputs, attributes, known, ...(body ? { body } : {}) });
     return outputs;
+  }
+
+  /** What a body reads of the graphs around it, each value once. */
+  readFromOutside(): Value[] {
+    const read = [...this.nodes.flatMap(({ inputs }) => inputs), ...this.outputs.map(({ value }) => value)];
+    return [...new Set(read)].filter((value) => value !== null && value.graph !== this) as Value[];
+  }
+
+  /** All nodes, those of bodies behind the node that repeats them. */
+  everyNode(): Node[] {
+    return this.nodes.flatMap((node) => (node.body ? [node, ...node.body.graph.everyNode()] : [node]));
   }
 
   /** The same results made by some of its nodes, with `given` as inputs more. The values are this graph's own. */
@@ -125,12 +168,22 @@ export class Graph {
   /** The runtime length of a dimension, int64 [1]. */
   dimension(dim: Dim): Value {
     if (typeof dim === 'number') return this.constant('int64', [dim]);
+    if (this.#outerMeasures(dim)) return this.outer!.dimension(dim);
     const known = this.#lengths.get(dim);
     if (known) return known;
     const source = this.#sources.get(dim);
     const length = source ? this.#measure(source, source.shape.indexOf(dim)) : this.#multiply(dim);
     this.#lengths.set(dim, length);
     return length;
+  }
+
+  /** Whether the length is known around this body: then it is measured there, once. */
+  #outerMeasures(dim: string): boolean {
+    const { outer } = this;
+    if (outer === null) return false;
+    return [[dim], symbolsOf(dim)].some((dims) =>
+      dims.every((one) => outer.#sources.has(one) || outer.#outerMeasures(one)),
+    );
   }
 
   #measure(source: Value, axis: number): Value {
@@ -159,15 +212,16 @@ export class Graph {
   }
 
   #value(name: string, dtype: DType, shape: Shape): Value {
-    assert(!this.#names.has(name), `two values of graph ${this.name} are called ${name}`);
-    this.#names.add(name);
+    assert(!this.#naming.taken.has(name), `two values of graph ${this.name} are called ${name}`);
+    this.#naming.taken.add(name);
     const value: Value = Object.freeze({ graph: this, name, dtype, shape: Object.freeze([...shape]) });
     for (const dim of shape) if (typeof dim === 'string' && !this.#sources.has(dim)) this.#sources.set(dim, value);
     return value;
   }
 
-  #fresh(stem: string): string {
-    return `${stem}_${this.#count++}`;
+  /** A name that no value has yet. */
+  freshName(stem: string): string {
+    return `${stem}_${this.#naming.count++}`;
   }
 }
 

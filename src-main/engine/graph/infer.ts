@@ -201,6 +201,43 @@ const table: Record<string, Infer> = {
     axisOf(call, x.shape.length, 0);
     return [{ dtype: x.dtype, shape: x.shape }];
   },
+  /**
+   * Inputs: most turns int64 [], whether to begin bool [], carried values, what the body reads from outside. The body takes
+   * the turn, the condition and the carried values; it gives the condition, the carried values and what is collected, one
+   * row a turn. The number of turns that were made is a dimension that only the caller can name.
+   */
+  Loop: ({ inputs, body, known }) => {
+    need(body && known.shape?.length === 1, 'needs a body and a name for the number of its turns');
+    const [turns, begin, ...carried] = inputs.slice(0, body.operands);
+    need(turns?.dtype === 'int64' && turns.shape.length === 0, 'the number of turns must be one int64');
+    need(begin?.dtype === 'bool' && begin.shape.length === 0, 'the condition must be one bool');
+    const [turn, condition, ...taken] = body.graph.inputs;
+    need(turn?.dtype === 'int64' && condition?.dtype === 'bool', 'the body must take a turn and a condition');
+    const [goOn, ...given] = body.graph.outputs.map(({ value }) => value);
+    need(goOn?.dtype === 'bool' && goOn.shape.length === 0, 'the body must give one bool first');
+    need(
+      taken.length === carried.length && given.length >= carried.length,
+      'the body carries another number of values',
+    );
+    for (const [i, value] of carried.entries()) {
+      for (const other of [taken[i], given[i]])
+        need(
+          value !== null && value.dtype === other.dtype && sameShape(value.shape, other.shape),
+          `carried value ${i} is ${showValue(other)} in the body`,
+        );
+    }
+    const read = new Set(inputs.slice(body.operands));
+    need(
+      body.graph.readFromOutside().every((value) => read.has(value)),
+      'not all that the body reads is an input',
+    );
+    const collected = given.slice(carried.length);
+    const rows = known.shape as Shape;
+    return [
+      ...given.slice(0, carried.length).map(({ dtype, shape }) => ({ dtype, shape })),
+      ...collected.map(({ dtype, shape }) => ({ dtype, shape: [...rows, ...shape] })),
+    ];
+  },
   ReduceSum: reduce,
   ReduceMean: reduce,
   ReduceMax: reduce,

@@ -75,12 +75,30 @@ export type OnnxOptions = {
 
 /** The ONNX file of a graph. Nodes that lead to no output are left out. */
 export function onnxBytes(graph: Graph, options: OnnxOptions = {}): Uint8Array {
+  const model = new Message()
+    .integer(1, 10)
+    .text(2, options.producer ?? 'paretune')
+    .message(7, graphMessage(graph));
+  model.message(8, new Message().text(1, '').integer(2, options.opset ?? 21));
+  model.message(8, new Message().text(1, 'com.microsoft').integer(2, 1));
+  for (const [key, value] of Object.entries(options.metadata ?? {})) {
+    model.message(14, new Message().text(1, key).text(2, value));
+  }
+  assert(model.length < 2 ** 31, `the graph ${graph.name} exceeds 2 GiB: its weights must be external`);
+  return model.finish();
+}
+
+/** `outerName`: what a value of the graphs around a body is called there. */
+function graphMessage(graph: Graph, outerName = (value: Value) => value.name): Message {
   const body = new Message();
   const nodes = reachable(graph);
   const used = new Set(nodes.flatMap((node) => node.inputs));
   const outputNames = new Map(graph.outputs.map(({ name, value }) => [value, name]));
   const made = new Set(nodes.flatMap((node) => node.outputs));
-  const nameOf = (value: Value) => (made.has(value) ? (outputNames.get(value) ?? value.name) : value.name);
+  const nameOf = (value: Value) => {
+    if (made.has(value)) return outputNames.get(value) ?? value.name;
+    return value.graph === graph ? value.name : outerName(value);
+  };
   for (const node of nodes) body.message(1, nodeMessage(node, nameOf));
   // an output that is also an input, or is named twice, needs a node of its own
   for (const { name, value } of graph.outputs) {
@@ -92,18 +110,7 @@ export function onnxBytes(graph: Graph, options: OnnxOptions = {}): Uint8Array {
   }
   for (const input of graph.inputs) body.message(11, valueMessage(input.name, input));
   for (const { name, value } of graph.outputs) body.message(12, valueMessage(name, value));
-
-  const model = new Message()
-    .integer(1, 10)
-    .text(2, options.producer ?? 'paretune')
-    .message(7, body);
-  model.message(8, new Message().text(1, '').integer(2, options.opset ?? 21));
-  model.message(8, new Message().text(1, 'com.microsoft').integer(2, 1));
-  for (const [key, value] of Object.entries(options.metadata ?? {})) {
-    model.message(14, new Message().text(1, key).text(2, value));
-  }
-  assert(model.length < 2 ** 31, `the graph ${graph.name} exceeds 2 GiB: its weights must be external`);
-  return model.finish();
+  return body;
 }
 
 function reachable(graph: Graph): Node[] {
@@ -119,10 +126,14 @@ function reachable(graph: Graph): Node[] {
 
 function nodeMessage(node: Node, nameOf: (value: Value) => string): Message {
   const message = new Message();
-  for (const input of node.inputs) message.text(1, input === null ? '' : nameOf(input));
+  for (const input of node.inputs.slice(0, node.body?.operands)) message.text(1, input === null ? '' : nameOf(input));
   for (const output of node.outputs) message.text(2, nameOf(output));
   message.text(3, node.outputs[0].name).text(4, node.op);
   for (const [name, value] of Object.entries(node.attributes)) message.message(5, attributeMessage(name, value));
+  if (node.body) {
+    const body = graphMessage(node.body.graph, nameOf);
+    message.message(5, new Message().text(1, 'body').message(6, body).integer(20, 5));
+  }
   return node.domain === '' ? message : message.text(7, node.domain);
 }
 

@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { type Dim, positiveAxis, type Shape, sameShape } from './dims.ts';
-import type { Attributes, DType, Graph, Value } from './graph.ts';
+import { type Attributes, type DType, Graph, type Value } from './graph.ts';
 import { dtypeNumbers } from './infer.ts';
 
 export type Operand = Value | number;
@@ -237,6 +237,35 @@ export function pickColumns(x: Value, columns: Value): Value {
 export function sumByRow(values: Value, rows: Value, count: Dim): { sums: Value; spread(perRow: Value): Value } {
   const chosen = oneHot(rows, count);
   return { sums: gemm(chosen, values, { transposeA: true }), spread: (perRow) => gemm(chosen, perRow) };
+}
+
+/** One turn of a loop: whether there is to be another (bool []), the carried values for it, and what is kept of this one. */
+export type Turn = { goOn: Value; carried: readonly Value[]; collected: readonly Value[] };
+
+/**
+ * Up to `turns` (int64 []) turns: `turn` is given the number of the turn (int64 [], from 0) and the carried values, which
+ * keep their types and shapes. Gives the carried values after the last turn, and [made, ...] of what each turn collected,
+ * `made` being the caller's name for the number of turns that were made.
+ */
+export function loop(
+  turns: Value,
+  start: readonly Value[],
+  made: Dim,
+  turn: (index: Value, carried: readonly Value[]) => Turn,
+): { carried: Value[]; collected: Value[] } {
+  const graph = turns.graph;
+  const body = new Graph(`${graph.name} turn`, graph);
+  const index = body.input(graph.freshName('turn'), 'int64', []);
+  body.input(graph.freshName('begun'), 'bool', []);
+  const { goOn, carried, collected } = turn(
+    index,
+    start.map(({ dtype, shape }) => body.input(graph.freshName('carried'), dtype, shape)),
+  );
+  for (const value of [goOn, ...carried, ...collected]) body.output(graph.freshName('given'), value);
+  const operands = [turns, graph.constant('bool', 1), ...start];
+  const inputs = [...operands, ...body.readFromOutside()];
+  const results = graph.node('Loop', inputs, {}, '', { shape: [made] }, { graph: body, operands: operands.length });
+  return { carried: results.slice(0, start.length), collected: results.slice(start.length) };
 }
 
 /** A tensor of one repeated number. */

@@ -16,7 +16,16 @@ export function graphText(graph: Graph): string {
     `graph ${graph.name}`,
     ...graph.inputs.map((value) => `input ${showValue(value)}`),
     ...graph.initializers.map(({ value, data }) => `const ${showValue(value)}${smallContent(data)}`),
-    ...graph.nodes.map(nodeText),
+    ...graph.nodes.flatMap((node) =>
+      node.body
+        ? [
+            nodeText(node),
+            ...graphText(node.body.graph)
+              .split('\n')
+              .map((line) => `  ${line}`),
+          ]
+        : [nodeText(node)],
+    ),
     ...graph.outputs.map(
       ({ name, value }) => `output ${name} = ${value.name}: ${value.dtype}${showShape(value.shape)}`,
     ),

@@ -89,13 +89,16 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
     return add(matmul(toPast, pastValues, { fused }), matmul(toFresh, values, { fused }));
   });
   const logits = mul(headLogits(decoder, chosenRows(decoder, stages.at(-1)!, rows)), inverseTemperature);
-  const { tokens, logprobs } =
-    options.sampling === 'greedy'
-      ? greedyTokens(logits)
-      : sampleTokens(logits, graph.input('uniforms', 'float32', [B, R]));
+  const uniforms = options.sampling === 'greedy' ? null : graph.input('uniforms', 'float32', [B, R]);
+  const { tokens, logprobs } = drawTokens(logits, uniforms);
   graph.output('tokens', tokens);
   graph.output('logprobs', logprobs);
   return graph;
+}
+
+/** One token for each of the uniforms [B, R], or the likeliest [B, 1] without them, and its log-probability. */
+export function drawTokens(logits: Value, uniforms: Value | null): { tokens: Value; logprobs: Value } {
+  return uniforms === null ? greedyTokens(logits) : sampleTokens(logits, uniforms);
 }
 
 function greedyTokens(logits: Value): { tokens: Value; logprobs: Value } {

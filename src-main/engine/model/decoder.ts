@@ -71,7 +71,7 @@ export type DecoderOptions = {
   maxPositions: number;
 };
 
-/** A decoder around `positions` int64 [B, T]; adapters become float32 inputs named as in PEFT. */
+/** A decoder around `positions` int64 [B, T]; weights and adapters (float32, named as in PEFT) are the whole graph's, also where the decoder is in a body. */
 export function makeDecoder(graph: Graph, positions: Value, options: DecoderOptions): Decoder {
   const { config, lora } = options;
   const tables = ropeTables(config, options.maxPositions);
@@ -88,18 +88,18 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
     cosines: graph.initializer('rope.cosines', 'float32', tableShape, tables.cosines),
     sines: graph.initializer('rope.sines', 'float32', tableShape, tables.sines),
     weight(name) {
-      const known = weights.get(name) ?? options.weight(graph, name);
+      const known = weights.get(name) ?? options.weight(graph.whole, name);
       weights.set(name, known);
       return known;
     },
-    quantized: (name) => options.quantized?.(graph, name) ?? null,
+    quantized: (name) => options.quantized?.(graph.whole, name) ?? null,
     adapter(module) {
       if (!lora?.modules.has(module)) return null;
       const known = adapters.get(module);
       if (known) return known;
       const [outputs, inputs] = this.weight(`${module}.weight`).shape;
-      const a = graph.input(loraA(module), 'float32', [lora.rank, inputs]);
-      const b = graph.input(loraB(module), 'float32', [outputs, lora.rank]);
+      const a = graph.whole.input(loraA(module), 'float32', [lora.rank, inputs]);
+      const b = graph.whole.input(loraB(module), 'float32', [outputs, lora.rank]);
       const adapter = { a, b, scale: lora.alpha / lora.rank };
       adapters.set(module, adapter);
       return adapter;

@@ -3,7 +3,8 @@
  *
  * Every run of the decode graph feeds each row its next tokens: the token it sampled last, or tokens that were put there
  * (a prompt, a tool result) and are not learned from. Token-in, token-out: what was sampled is never decoded and encoded
- * again. A prompt is run once for its whole group.
+ * again. A prompt is run once for its whole group. Where the engine decodes in chunks, a run feeds each row several tokens one
+ * after the other, what it draws among them.
  *
  * What a trajectory holds depends on nothing but the weights, the seed and the problem: a tool's answer joins a fixed
  * number of runs after its call, however long the tool took, and each draw is keyed by (seed, step, problem, sample,
@@ -58,8 +59,9 @@ export type RolloutRequest = { problem: Problem; samples: number; firstSample?: 
 
 export type RolloutTimes = { toolWaitMs: number; decodeRuns: number; decodedRows: number };
 
-/** Runs after which a tool's answer joins. */
+/** Runs after which a tool's answer joins: of one token each, or of several. */
 const JOIN_AFTER = 2;
+const JOIN_AFTER_CHUNK = 1;
 /** What one run costs beside its tokens, in tokens: decides how many put-in tokens are fed at once. */
 const RUN_OVERHEAD = 48;
 const PURPOSE = hash32('rollout');
@@ -114,7 +116,7 @@ export async function collectTrajectories(
     times.toolWaitMs += settings.clock() - waitStart;
     removeEnded(rows, cache);
     if (rows.every((row) => row.waiting !== null)) continue;
-    await decodeOnce(context, rows, cache, run);
+    await (suitsChunk(engine, rows) ? decodeChunk : decodeOnce)(context, rows, cache, run);
     times.decodeRuns++;
     times.decodedRows += rows.length;
     removeEnded(rows, cache);
@@ -226,6 +228,48 @@ async function decodeOnce(context: Context, rows: Row[], cache: KvCache, run: nu
   }
 }
 
+/** Queues too long for one chunk are fed side by side instead, in runs that draw at most one token. */
+function suitsChunk({ chunk }: DecodeEngine, rows: readonly Row[]): boolean {
+  return chunk > 1 && rows.every((row) => row.pending.length <= chunk);
+}
+
+/** As decodeOnce, but a row is fed what it draws, too: until the chunk, its token limit or its turn ends. */
+async function decodeChunk(context: Context, rows: Row[], cache: KvCache, run: number): Promise<void> {
+  const { settings, engine } = context;
+  const budgets = rows.map(({ pending, waiting, tokens }) => {
+    if (waiting !== null) return pending.length;
+    return Math.min(engine.chunk, pending.length - 1 + settings.limits.tokens - tokens.length);
+  });
+  const queues = rows.map(({ pending }) => (pending.length === 0 ? [0] : [...pending]));
+  const lengths = rows.map((row) => row.tokens.length);
+  cache.reserve(Math.max(...budgets.map((budget, slot) => cache.lengths[slot] + budget)));
+  const result = await engine.runChunk(
+    {
+      queues,
+      budgets,
+      stops: rows.map((row) => row.format.stopTokens),
+      uniform: (slot, turn) => {
+        const index = lengths[slot] + Math.max(0, turn + 1 - queues[slot].length);
+        return uniformAt(settings.seed, PURPOSE, settings.step, rows[slot].key, rows[slot].draw, index);
+      },
+      sampling: settings.sampling,
+      temperature: settings.temperature,
+    },
+    cache,
+  );
+  for (const [slot, row] of rows.entries()) {
+    const waited = row.waiting !== null;
+    let fed = 0;
+    while (fed < budgets[slot] && row.ended === null && (waited || row.waiting === null)) {
+      const draw = fed++;
+      row.pending.shift();
+      if (row.pending.length === 0 && !waited)
+        take(context, row, result.tokens[slot][draw], result.logprobs[slot][draw], run);
+    }
+    result.keep(cache, slot, slot, fed);
+  }
+}
+
 /** The number of tokens a run feeds at most: what gets most tokens through for its cost (1, 2, 4 ... or the longest queue). */
 function chunkSize(pending: readonly number[]): number {
   const longest = Math.max(...pending);
@@ -288,7 +332,10 @@ function endTurn(context: Context, row: Row, run: number): void {
     });
   }
   row.pending = [row.tokens[row.tokens.length - 1]];
-  row.waiting = { results: Promise.all(results), joinAt: run + JOIN_AFTER };
+  row.waiting = {
+    results: Promise.all(results),
+    joinAt: run + (context.engine.chunk > 1 ? JOIN_AFTER_CHUNK : JOIN_AFTER),
+  };
 }
 
 function endOfTurn(

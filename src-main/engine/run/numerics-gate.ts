@@ -10,7 +10,7 @@ import type { ProviderName } from '../../contract/providers.ts';
 import { describeFallbacks } from '../runtime/capabilities.ts';
 import type { OnFallback } from '../runtime/session.ts';
 import { randomStream } from '../base/random.ts';
-import { DecodeEngine } from '../rollout/decode-engine.ts';
+import { DecodeEngine, usualChunk } from '../rollout/decode-engine.ts';
 import { makeParameters } from '../runtime/parameters.ts';
 import { type Policy, trainable } from '../runtime/policy.ts';
 import { norm2 } from '../train/adamw.ts';
@@ -117,7 +117,7 @@ async function numbersOf(
   };
   const rows = probeRows(policy.config.vocabSize, Math.min(PROMPT, maxTokens - 1));
   const trainer = new Trainer(trained, settings);
-  const engine = new DecodeEngine(policy, { threads, maxTokens, provider, onFallback });
+  const engine = new DecodeEngine(policy, { threads, maxTokens, provider, chunk: usualChunk(provider), onFallback });
   try {
     const { gradient, metrics } = await trainer.gradient(rows);
     const copy = Float32Array.from(gradient);
@@ -153,18 +153,36 @@ function probeRows(vocabulary: number, longest: number): TrainRow[] {
   });
 }
 
-async function continuation(engine: DecodeEngine, rows: readonly TrainRow[], maxTokens: number): Promise<number[]> {
+/** Greedy tokens of each row, one row after the other: the first after the prompt, the others as the provider decodes in a run. */
+export async function continuation(
+  engine: DecodeEngine,
+  rows: readonly TrainRow[],
+  maxTokens: number,
+): Promise<number[]> {
   const cache = engine.newCache(rows.length);
-  const uniforms = rows.map(() => [0.5]);
-  const tokens: number[] = [];
-  let fresh: readonly (readonly number[])[] = rows.map((row) => row.tokens);
-  for (let count = 0; count < Math.min(CONTINUED, maxTokens - rows[0].tokens.length); count++) {
-    const result = await engine.run({ tokens: fresh, uniforms, sampling: 'greedy', temperature: 1 }, cache);
-    for (const [row, added] of fresh.entries()) result.keep(cache, row, row, added.length);
-    tokens.push(...result.tokens.flat());
-    fresh = result.tokens;
+  const count = Math.min(CONTINUED, maxTokens - rows[0].tokens.length);
+  const step = { uniforms: rows.map(() => [0.5]), sampling: 'greedy', temperature: 1 } as const;
+  const found: number[][] = rows.map(() => []);
+  const run = async (tokens: readonly (readonly number[])[]): Promise<void> => {
+    const result = await engine.run({ ...step, tokens }, cache);
+    for (const [row, added] of tokens.entries()) {
+      result.keep(cache, row, row, added.length);
+      found[row].push(...result.tokens[row]);
+    }
+  };
+  await run(rows.map(({ tokens }) => tokens));
+  const last = () => found.map((tokens) => [tokens.at(-1)!]);
+  if (engine.chunk === 1) for (let more = 1; more < count; more++) await run(last());
+  else {
+    const budgets = rows.map(() => count - 1);
+    cache.reserve(rows[0].tokens.length + count);
+    const result = await engine.runChunk(
+      { ...step, queues: last(), budgets, stops: rows.map(() => []), uniform: () => 0.5 },
+      cache,
+    );
+    for (const [row, tokens] of result.tokens.entries()) found[row].push(...tokens);
   }
-  return tokens;
+  return found.flat();
 }
 
 /** NaN counts as infinitely far. */

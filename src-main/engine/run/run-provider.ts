@@ -8,7 +8,7 @@ import { ParetuneError } from '../../contract/errors.ts';
 import { providerOf } from '../../contract/providers.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import type { RunEvent } from '../../contract/run-events.ts';
-import { DecodeEngine } from '../rollout/decode-engine.ts';
+import { DecodeEngine, usualChunk } from '../rollout/decode-engine.ts';
 import { describeFallbacks } from '../runtime/capabilities.ts';
 import { deviceMemoryInUse } from '../runtime/device-tensor.ts';
 import { DeviceMemory } from '../runtime/device-memory.ts';
@@ -54,10 +54,22 @@ function open(config: RunConfig, policy: Policy, threads: number, notices: Compu
       // frozen weights are kept prepacked inside the decoding session while their second copy is small
       frozen: policy.lora !== null && policy.base.flat.byteLength < PREPACK_BYTES,
       provider,
+      chunk: chunkOf(config),
       memory,
       onFallback,
     }),
   };
+}
+
+/** Most tokens a row decodes in one run; `config` error where the provider has no loops. */
+function chunkOf({ decodeChunk, provider }: RunConfig): number {
+  const name = providerOf(provider);
+  if (decodeChunk > 1 && (name === 'webgpu' || name === 'dml')) {
+    throw new ParetuneError('config', `decodeChunk is ${decodeChunk}, but ${name} has no loops.`, {
+      hint: 'Leave decodeChunk out, or choose the provider cuda or cpu.',
+    });
+  }
+  return decodeChunk === 0 ? usualChunk(name) : decodeChunk;
 }
 
 /** Work that trainer or engine do, done again in another way where the provider fails. `work` reads both when it is called. */

@@ -4,21 +4,26 @@
  * What is unknown counts as missing.
  */
 import { type DType, Graph, type Node, type Value } from '../graph/graph.ts';
+import { loop } from '../graph/ops.ts';
 
 export type Capabilities = { readonly runtimeVersion: string; readonly forms: Readonly<Record<string, boolean>> };
 
 /** A node that would run on the CPU; `indices` are whole numbers only (lengths, positions), which cost nearly nothing. */
 export type Fallback = { name: string; form: string; indices: boolean };
 
-export function formOf({ op, domain, inputs, outputs }: Node): string {
-  const types = inputs.map((input) => input?.dtype ?? '-').join(', ');
+export function formOf({ op, domain, inputs, outputs, body }: Node): string {
+  const types = inputs
+    .slice(0, body?.operands)
+    .map((input) => input?.dtype ?? '-')
+    .join(', ');
   return `${domain === '' ? '' : `${domain}.`}${op}(${types}) -> ${outputs[0].dtype}`;
 }
 
 /** The nodes of a graph that the provider leaves to the CPU, by the name of what they make, in the graph's order. */
 export function fallbacksOf(graph: Graph, { forms }: Capabilities): Fallback[] {
   const whole = (dtype: DType | undefined) => dtype === 'int64' || dtype === 'int32';
-  return graph.nodes
+  return graph
+    .everyNode()
     .filter((node) => forms[formOf(node)] !== true)
     .map((node) => ({
       name: node.outputs[0].name,
@@ -34,7 +39,7 @@ export function describeFallbacks(provider: string, graph: string, nodes: readon
   return `${provider} leaves ${nodes.length} nodes of the graph ${graph} to the CPU, which slows it down: ${named.join(', ')}${more}.`;
 }
 
-/** A graph of this node alone; what was a constant of the first graph stays one. */
+/** A graph of this node alone, a loop with nothing to repeat; what was a constant of the first graph stays one. */
 export function oneNodeGraph(source: Graph, node: Node): Graph {
   const graph = new Graph(`${node.op} alone`);
   const constants = new Map(source.initializers.map((initializer) => [initializer.value.name, initializer]));
@@ -47,6 +52,13 @@ export function oneNodeGraph(source: Graph, node: Node): Graph {
     copies.set(name, made);
     return made;
   };
+  if (node.body) {
+    const [turns, , ...start] = node.inputs.slice(0, node.body.operands).map((input) => copy(input!));
+    const goOn = graph.constant('bool', 1);
+    const { carried } = loop(turns, start, 'made', (_, values) => ({ goOn, carried: values, collected: [] }));
+    for (const [i, value] of carried.entries()) graph.output(`output${i}`, value);
+    return graph;
+  }
   const inputs = node.inputs.map((input) => input && copy(input));
   for (const [i, output] of graph.node(node.op, inputs, node.attributes, node.domain, node.known).entries())
     graph.output(`output${i}`, output);

@@ -38,6 +38,7 @@ const cuda: Record<string, Kernel> = {
   Less: [13, null, compared],
   LessOrEqual: [16, null, compared],
   Log: [13, null, floats],
+  Loop: [19, null, 'l', 'b', any],
   MatMul: [13, null, floats],
   Max: [13, null, compared],
   Min: [13, null, compared],
@@ -121,6 +122,7 @@ const versions: Record<string, readonly number[]> = {
   Cast: [13, 19, 21],
   Equal: [13, 19],
   Identity: [13, 14, 16, 19, 21],
+  Loop: [13, 16, 19, 21],
   ReduceMax: [13, 18, 20],
   Reshape: [13, 14, 19, 21],
   ScatterElements: [13, 16, 18],
@@ -140,16 +142,19 @@ const letters: Record<string, string> = {
 
 /** The nodes of a graph for which the provider lists no kernel at this opset. */
 export function publishedFallbacks(graph: Graph, provider: keyof typeof published, opset: number): Fallback[] {
-  return graph.nodes
+  return graph
+    .everyNode()
     .filter((node) => !isListed(node, published[provider], opset))
     .map((node) => ({ name: node.outputs[0].name, form: formOf(node), indices: false }));
 }
 
-function isListed({ op, domain, inputs }: Node, kernels: Record<string, Kernel>, opset: number): boolean {
+function isListed({ op, domain, inputs, body }: Node, kernels: Record<string, Kernel>, opset: number): boolean {
   const kernel = kernels[domain === '' ? op : `${domain}.${op}`];
   if (kernel === undefined) return false;
   const [first, last, ...types] = kernel;
   const version = versions[op]?.findLast((one) => one <= opset) ?? first;
   if (first !== version && !(last !== null && first <= version && version <= last)) return false;
-  return inputs.every((input, i) => input === null || (types[i] ?? types.at(-1)!).includes(letters[input.dtype]));
+  return inputs
+    .slice(0, body?.operands)
+    .every((input, i) => input === null || (types[i] ?? types.at(-1)!).includes(letters[input.dtype]));
 }

@@ -193,7 +193,7 @@ export function fallsBack(error: unknown): boolean {
 /** Each form of node tried alone on the provider. */
 async function nodesOnCpu(graph: Graph, options: SessionOptions): Promise<Fallback[]> {
   const has = new Map<string, boolean>();
-  for (const node of graph.nodes) {
+  for (const node of graph.everyNode()) {
     const form = formOf(node);
     if (has.has(form)) continue;
     const alone = oneNodeGraph(graph, node);
