@@ -14,6 +14,7 @@ export type ErrorCode =
   | 'tool' // a tool cannot be started or does not pass its health check
   | 'store' // the database is locked, too old, too new or corrupt
   | 'disk' // no space, no permission
+  | 'network' // a host that the user named does not answer, refuses or breaks off
   | 'memory' // an estimate or an allocation exceeds what there is
   | 'device' // a GPU was lost, or its driver failed, in the middle of its work
   | 'diverged' // the run was stopped to protect the model: non-finite loss, entropy collapse

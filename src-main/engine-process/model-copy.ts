@@ -78,7 +78,10 @@ export type ModelCopy = {
   check(folder: string): void;
 };
 
-/** Makes the folder. Errors: `disk`, `interrupted` (what was copied is removed), `usage` where the folder exists. */
+/**
+ * Makes the folder. Errors: `disk`, `interrupted`, `usage` where the folder exists, and what `check` throws. What was copied
+ * stays where the same import could go on from it (the disk failed, the process died), and goes where it could not.
+ */
 export async function copyModel(
   copy: ModelCopy,
   context: Pick<CommandContext, 'progress' | 'signal'>,
@@ -87,8 +90,15 @@ export async function copyModel(
   try {
     return await copyInto(partial, copy, context);
   } catch (error) {
-    if (error instanceof ParetuneError && error.code === 'interrupted') removeQuietly(partial);
-    throw error;
+    if (!(error instanceof ParetuneError)) throw error;
+    if (error.code !== 'disk' || readJournal(partial) === null) {
+      removeQuietly(partial);
+      throw error;
+    }
+    throw new ParetuneError('disk', error.message, {
+      hint: `${error.hint} What was copied is kept, and the same import goes on from there. To give the space back: paretune models --remove-unfinished ${basename(copy.target)}`,
+      cause: error,
+    });
   }
 }
 
@@ -96,6 +106,8 @@ export async function copyModel(
 const ending = '.partial';
 export const partialOf = (target: string) => target + ending;
 export const isPartial = (name: string) => name.toLowerCase().endsWith(ending);
+/** The name of the model that such a folder was to become, null for any other folder. */
+export const partialNameOf = (name: string) => (name.endsWith(ending) ? name.slice(0, -ending.length) : null);
 
 async function copyInto(
   partial: string,
@@ -134,15 +146,20 @@ async function copyInto(
   const [converted] = sources.filter((path) => !files.some(({ name }) => name === basename(path)));
   const sourceSha256 = converted === undefined ? null : await hashOf(converted, advance, 'reading');
   done = 0;
-  const record: ImportRecord = { version: 1, source, sourceSha256, files: [] };
+  /** with what an earlier copy finished and this one has not come to yet: it may be killed as well */
+  const recordNow = (): ImportRecord => {
+    const made = files.map(({ name }) => finished.get(name)).filter((file) => file !== undefined);
+    return { version: 1, source, sourceSha256, files: made };
+  };
   for (const file of files) {
     const path = join(partial, file.name);
     const known = finished.get(file.name);
     const same = known !== undefined && existsSync(path) && (await hashOf(path, advance, 'checking')) === known.sha256;
-    const made = same ? known : await write(path, file, advance);
-    record.files.push(made);
-    writeFileAtomic(join(partial, importRecordName), `${JSON.stringify(record, null, 2)}\n`);
+    if (same) continue;
+    finished.set(file.name, await write(path, file, advance));
+    writeFileAtomic(join(partial, importRecordName), `${JSON.stringify(recordNow(), null, 2)}\n`);
   }
+  const record = recordNow();
   done = 0;
   for (const { name, sha256 } of record.files) {
     if ((await hashOf(join(partial, name), advance, 'checking the copy')) === sha256) continue;
@@ -193,7 +210,7 @@ async function hashOf(path: string, advance: Advance, label: string): Promise<st
 }
 
 /** The journal of a copy that was begun, null where there is none that can be read. */
-function readJournal(folder: string): ImportRecord | null {
+export function readJournal(folder: string): ImportRecord | null {
   const path = join(folder, importRecordName);
   if (!existsSync(path)) return null;
   try {

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
+import { ParetuneError } from '../../src-main/contract/errors.ts';
 import { openAgent } from '../../src-main/engine/run/agent.ts';
 import { openGgufAgent } from '../../src-main/engine/run/gguf-agent.ts';
 import { hashWeights } from '../../src-main/engine/weights/model-folder.ts';
@@ -110,8 +111,14 @@ describe('copyModel', () => {
         yield bytes(name.repeat(3));
       },
     }));
-  const copy = (list: FileToCopy[], check = (_: string) => {}) =>
-    copyModel({ target, sources: [source], files: list, check }, contextOf());
+  const copy = (list: FileToCopy[], check = (_: string) => {}, context = contextOf()) =>
+    copyModel({ target, sources: [source], files: list, check }, context);
+  const full = new ParetuneError('disk', 'The disk is full.', { hint: 'Free some.' });
+  const breaks = (): Iterable<Uint8Array> => {
+    throw full;
+  };
+  const listed = async (payload: { remove?: string } = {}) =>
+    (await (await commands['unfinished-imports']()).command.run(payload, contextOf())).unfinished;
   beforeEach(() => {
     made = [];
     writeFileSync(source, 'the source');
@@ -144,12 +151,59 @@ describe('copyModel', () => {
     assert.deepEqual(made, ['a', 'b', 'c']);
   });
 
+  test('that is killed while it checks what is done forgets none of it', async () => {
+    await assert.rejects(copy(files('c')), /killed/);
+    writeFileSync(join(`${target}.partial`, 'a'), 'spoilt');
+    const dies = {
+      ...contextOf(),
+      progress({ label, note }: { label: string; note?: string }) {
+        if (label === 'checking' && note?.endsWith(' b')) throw new Error('killed again');
+      },
+    };
+    await assert.rejects(copy(files(), undefined, dies), /killed again/);
+    made = [];
+    await copy(files());
+    assert.deepEqual(made, ['c']);
+  });
+
   test('has no folder of that name where the check of the copy fails', async () => {
     const fail = () => {
       throw new Error('not a model');
     };
     await assert.rejects(copy(files(), fail), /not a model/);
     assert.equal(existsSync(target), false);
+  });
+
+  test('leaves nothing where going on would be of no use', async () => {
+    const fail = () => {
+      throw new ParetuneError('bad-file', 'not a model');
+    };
+    await assert.rejects(copy(files(), fail), { code: 'bad-file' });
+    assert.deepEqual(readdirSync(models), []);
+    const first = { ...files()[0], parts: breaks };
+    await assert.rejects(copy([first]), full);
+    assert.deepEqual(readdirSync(models), []);
+  });
+
+  test('keeps what was copied where the disk fails, says so, lists it, and removes it when asked', async () => {
+    const [a, b] = files();
+    const fails = { ...b, parts: breaks };
+    await assert.rejects(copy([a, fails]), {
+      code: 'disk',
+      message: full.message,
+      hint: /^Free some\. .* is kept.*paretune models --remove-unfinished m$/,
+    });
+    const [kept, ...others] = await listed();
+    assert.deepEqual([kept.name, kept.from, others], ['m', 'source.bin', []]);
+    assert.ok(kept.bytes > 6, 'the file and the journal');
+    await assert.rejects(listed({ remove: 'another' }), { code: 'not-found' });
+    for (const outside of ['..', '../models/m', 'm.partial'])
+      await assert.rejects(listed({ remove: outside }), { code: 'not-found' });
+    made = [];
+    await assert.rejects(copy([a, fails]), { code: 'disk' });
+    assert.deepEqual(made, [], 'it went on from there');
+    assert.deepEqual(await listed({ remove: 'm' }), []);
+    assert.deepEqual(readdirSync(models), []);
   });
 
   test('tells a copy that cannot be read back', async () => {

@@ -120,9 +120,11 @@ export function agentCommands(program: Command): void {
     .description(
       'the bundled agents and the imported models, and the memory that an adapter with the default settings needs',
     )
-    .addHelpText('after', examples('models', 'models --json'))
+    .option('--remove-unfinished <name>', 'remove what an import that did not come to its end left behind')
+    .addHelpText('after', examples('models', 'models --json', 'models --remove-unfinished SmolLM2-135M-Instruct'))
     .action(
-      act(async (session) => {
+      act<{ removeUnfinished?: string }>(async (session, { removeUnfinished: remove }) => {
+        const { unfinished } = await session.engine('unfinished-imports', { remove });
         const { models } = await session.engine('window-models', {});
         const columns = ['model', 'family', 'parameters', 'context', 'size', 'memory'].map((title) => ({ title }));
         const rows = models.map((model) =>
@@ -139,7 +141,13 @@ export function agentCommands(program: Command): void {
         );
         session.print(table(columns, rows));
         for (const { name, problem } of models) if (problem) session.print(`${name}: ${problem}`);
-        return { models };
+        for (const { name, bytes: size, from } of unfinished) {
+          const source = from ? ` of ${from}` : '';
+          session.print(
+            `unfinished: ${name}, ${bytes(size)}; the same import${source} goes on from there, models --remove-unfinished ${name} removes it`,
+          );
+        }
+        return { models, unfinished };
       }),
     );
 
