@@ -41,7 +41,9 @@ const folders: Record<string, Folder> = {
   store: { imports: ['engine/base'], packages: ['better-sqlite3'] },
   // files of run settings, read for the command line and for the form of the window
   settings: { imports: [], packages: ['yaml'] },
-  'engine-process': { imports: ['engine/*', 'store', 'settings'] },
+  // models from a hub, for those who ask for one; the tests below keep it the only way there
+  hub: { imports: ['engine/base', 'engine/weights'], packages: ['@huggingface/hub'] },
+  'engine-process': { imports: ['engine/*', 'store', 'settings', 'hub'] },
   // plans and judges; the runs themselves are the engine process's
   study: { imports: ['engine/base', 'engine/pareto', 'engine/advantage'] },
   cli: { imports: ['engine-process', 'settings', 'study'], packages: ['commander'] },
@@ -179,6 +181,20 @@ test('pure folders use no globals of Node, and the engine neither a clock, nor u
     if (global && !excepted(file, folder, 'globals')) found.push(`${file}: ${global[0]}`);
   }
   assert.deepEqual(found, []);
+});
+
+test('the network is asked by tool servers at an address and by import --from-hub alone, and the window cannot ask for that', () => {
+  const network = /^(?:node:)?(?:https?|http2|net|tls|dns|dgram|undici|inspector)(?:\/|$)/;
+  const asks = sources.filter(
+    (file) =>
+      /\bfetch\(|\bnew (?:WebSocket|EventSource)\(/.test(codeOf(file).replace(/\basync fetch\(|\.fetch\(/g, '')) ||
+      allImports.some((one) => one.file === file && network.test(one.specifier)),
+  );
+  assert.deepEqual(asks, ['engine/tools/mcp-connection.ts', 'hub/hub-connection.ts']);
+  const users = allImports.filter(({ folder, specifier }) => folder !== 'hub' && /(?:^|\/)hub\//.test(specifier));
+  assert.deepEqual([...new Set(users.map(({ file }) => file))], ['engine-process/commands/import-hub.ts']);
+  const askers = sources.filter((file) => /'import-hub'/.test(codeOf(file)));
+  assert.deepEqual(askers, ['cli/commands/import.ts', 'engine-process/commands.ts']);
 });
 
 test('the scan sees what it should: imports, re-exports, dynamic imports and worker entries', () => {

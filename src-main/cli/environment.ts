@@ -11,6 +11,8 @@ export type Environment = {
   dataFolder: string;
   /** PARETUNE_ENGINE_SILENCE_SECONDS: how long the engine may give no sign of life before it is ended */
   engineSilenceMs: number;
+  /** HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE, as the hub's own tools read them; used by `import --from-hub` alone */
+  hub: { endpoint: string; token: string | null; offline: boolean };
 };
 
 /** One session of a large model may block the engine's thread for minutes: patience costs little, a killed run much. */
@@ -21,6 +23,11 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   return {
     dataFolder: resolve(variables.PARETUNE_HOME || userDataFolder(variables)),
     engineSilenceMs: (seconds > 0 ? seconds : defaultSilenceSeconds) * 1000,
+    hub: {
+      endpoint: variables.HF_ENDPOINT || 'https://huggingface.co',
+      token: variables.HF_TOKEN?.trim() || null,
+      offline: /^(1|on|yes|true)$/i.test(variables.HF_HUB_OFFLINE ?? ''),
+    },
   };
 }
 

@@ -75,11 +75,12 @@ export function runLine(view: RunView): string {
 }
 
 /** `loading the corpus  1,200/66,000 (2 %)  rows` */
-export function progressLine({ label, done, total, note }: Progress): string {
+export function progressLine({ label, done, total, note, secondsLeft }: Progress): string {
   const parts = [label];
   if (total > 0) parts.push(`${count(done)}/${count(total)} (${Math.floor((100 * done) / total)} %)`);
   else if (done > 0) parts.push(count(done));
   if (note) parts.push(note);
+  if (secondsLeft !== undefined) parts.push(`about ${duration(1000 * secondsLeft)} left`);
   return parts.join('  ');
 }
 

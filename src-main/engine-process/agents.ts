@@ -6,7 +6,7 @@ import { type Agent, openAgent, starterNames } from '../engine/run/agent.ts';
 import { loadPolicy } from '../engine/run/load-policy.ts';
 import type { Policy } from '../engine/runtime/policy.ts';
 import { runFolder, type Store } from '../store/open-store.ts';
-import { isPartial } from './model-copy.ts';
+import { partialNameOf } from './model-copy.ts';
 import { pickCheckpoint } from './pick-checkpoint.ts';
 
 /** Names what `paretune import` copied into the data folder. */
@@ -14,16 +14,17 @@ const importedPrefix = 'imported:';
 
 /** The folder of an imported model, whether it exists or not. Errors: `usage` for a name that is no plain file name. */
 export function importedFolder(dataFolder: string, name: string): string {
-  if (!isPartial(name) && /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u.test(name)) return join(dataFolder, 'models', name);
+  if (partialNameOf(name) === null && /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u.test(name))
+    return join(dataFolder, 'models', name);
   throw new ParetuneError('usage', `${JSON.stringify(name)} cannot name a model.`, {
-    hint: 'Use at most 64 letters, digits, dots, dashes and underscores, not `.partial` at the end.',
+    hint: 'Use at most 64 letters, digits, dots, dashes and underscores, not `.partial` or `.download` at the end.',
   });
 }
 
 /** The bundled agents and what was imported, as runs name them. */
 export function modelNames(dataFolder: string): string[] {
   const folder = join(dataFolder, 'models');
-  const imported = existsSync(folder) ? readdirSync(folder).filter((name) => !isPartial(name)) : [];
+  const imported = existsSync(folder) ? readdirSync(folder).filter((name) => partialNameOf(name) === null) : [];
   return [...starterNames.map((name) => `starter:${name}`), ...imported.map((name) => importedPrefix + name)];
 }
 

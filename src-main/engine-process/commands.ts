@@ -6,6 +6,7 @@ export const commands = {
   demo: () => import('./commands/demo.ts'),
   sft: () => import('./commands/sft.ts'),
   import: () => import('./commands/import.ts'),
+  'import-hub': () => import('./commands/import-hub.ts'),
   'unfinished-imports': () => import('./commands/unfinished-imports.ts'),
   eval: () => import('./commands/eval.ts'),
   export: () => import('./commands/export.ts'),

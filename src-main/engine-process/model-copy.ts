@@ -8,6 +8,7 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -30,14 +31,25 @@ import {
 import { openForReading, readRange } from '../engine/weights/file-ranges.ts';
 import type { CommandContext } from './command.ts';
 
-/** A file of the copy: its bytes in pieces, and about how many. */
-export type FileToCopy = { name: string; bytes: number; parts(): Iterable<Uint8Array> };
+/**
+ * A file of the copy: its bytes in pieces, and about how many. `mayLink` names a file of ours with these bytes that nobody
+ * changes: where the file system can, it becomes the copy's without taking space twice.
+ */
+export type FileToCopy = { name: string; bytes: number; mayLink?: string; parts(): Iterable<Uint8Array> };
 
 const fileSchema = z.strictObject({
   name: z.string(),
   bytes: z.int().min(0),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
+/** Which commit of which repository, and the licence that its card names. */
+export const hubOriginSchema = z.strictObject({
+  host: z.string(),
+  repo: z.string(),
+  commit: z.string(),
+  licence: z.string().nullable(),
+});
+export type HubOrigin = z.infer<typeof hubOriginSchema>;
 const recordSchema = z.strictObject({
   version: z.literal(1),
   /** what it was made from, with the time of change that tells whether it is still the same */
@@ -45,11 +57,15 @@ const recordSchema = z.strictObject({
   /** of a source that was converted and not copied, null for one that was */
   sourceSha256: z.string().nullable(),
   files: z.array(fileSchema),
+  /** the hub that it was fetched from, absent for a model that was on this machine */
+  hub: hubOriginSchema.optional(),
 });
 /** What is kept beside a model in the library: where it came from, and the SHA-256 of every file. */
 export type ImportRecord = z.infer<typeof recordSchema>;
 
 export const importRecordName = 'paretune-import.json';
+/** What a download of a hub says of itself while it waits: its repository and commit. */
+export const downloadNoteName = 'paretune-download.json';
 
 const PIECE = 4 * 2 ** 20;
 
@@ -74,6 +90,7 @@ export type ModelCopy = {
   /** what it is made from: files that are copied, or one that is converted */
   sources: readonly string[];
   files: readonly FileToCopy[];
+  hub?: HubOrigin;
   /** called with the finished copy before it gets its name */
   check(folder: string): void;
 };
@@ -102,16 +119,15 @@ export async function copyModel(
   }
 }
 
-/** Where a copy stands until it is whole, and whether a name is that of one: no model has such a name. */
-const ending = '.partial';
-export const partialOf = (target: string) => target + ending;
-export const isPartial = (name: string) => name.toLowerCase().endsWith(ending);
-/** The name of the model that such a folder was to become, null for any other folder. */
-export const partialNameOf = (name: string) => (name.endsWith(ending) ? name.slice(0, -ending.length) : null);
+/** Where a copy stands until it is whole, and where a hub's files wait until they are all there. */
+export const partialOf = (target: string) => `${target}.partial`;
+export const downloadOf = (target: string) => `${target}.download`;
+/** The name of the model that such a folder was to become, null for any other name: no model has such a name. */
+export const partialNameOf = (name: string) => /^(.*)\.(?:partial|download)$/i.exec(name)?.[1] ?? null;
 
 async function copyInto(
   partial: string,
-  { target, sources, files, check }: ModelCopy,
+  { target, sources, files, hub, check }: ModelCopy,
   context: Pick<CommandContext, 'progress' | 'signal'>,
 ): Promise<ImportRecord> {
   const source = sources.map((path) => {
@@ -136,7 +152,9 @@ async function copyInto(
   explainDiskFailures(partial, () => mkdirSync(partial, { recursive: true }));
   removeStrays(partial, files);
   const finished = new Map((goesOn ? journal.files : []).map((file) => [file.name, file]));
-  const missing = files.filter(({ name }) => !finished.has(name) || !existsSync(join(partial, name)));
+  const missing = files
+    .filter(({ name }) => !finished.has(name) || !existsSync(join(partial, name)))
+    .filter(({ mayLink }) => mayLink === undefined || !canLink(mayLink, partial));
   requireFreeBytes(
     partial,
     missing.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -149,14 +167,14 @@ async function copyInto(
   /** with what an earlier copy finished and this one has not come to yet: it may be killed as well */
   const recordNow = (): ImportRecord => {
     const made = files.map(({ name }) => finished.get(name)).filter((file) => file !== undefined);
-    return { version: 1, source, sourceSha256, files: made };
+    return { version: 1, source, sourceSha256, files: made, ...(hub && { hub }) };
   };
   for (const file of files) {
     const path = join(partial, file.name);
     const known = finished.get(file.name);
     const same = known !== undefined && existsSync(path) && (await hashOf(path, advance, 'checking')) === known.sha256;
     if (same) continue;
-    finished.set(file.name, await write(path, file, advance));
+    finished.set(file.name, (await link(path, file, advance)) ?? (await write(path, file, advance)));
     writeFileAtomic(join(partial, importRecordName), `${JSON.stringify(recordNow(), null, 2)}\n`);
   }
   const record = recordNow();
@@ -177,6 +195,30 @@ async function copyInto(
 }
 
 type Advance = (label: string, bytes: number, note: string) => Promise<void>;
+
+/** Whether a file can be had in the folder by a second name: not everywhere, and not across disks. */
+function canLink(file: string, folder: string): boolean {
+  const trial = join(folder, `.link-${process.pid}`);
+  try {
+    linkSync(file, trial);
+    rmSync(trial);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The file by a second name, null where that cannot be. */
+async function link(
+  path: string,
+  { name, mayLink }: FileToCopy,
+  advance: Advance,
+): Promise<ImportRecord['files'][number] | null> {
+  if (mayLink === undefined || !canLink(mayLink, dirname(path))) return null;
+  rmSync(path, { force: true });
+  explainDiskFailures(path, () => linkSync(mayLink, path));
+  return { name, bytes: statSync(path).size, sha256: await hashOf(path, advance, 'checking') };
+}
 
 async function write(
   path: string,

@@ -16,7 +16,7 @@ import type { RunEvent } from '../contract/run-events.ts';
 export const heartbeatMs = 1000;
 
 /** How far a command has come. `total` 0 means that the end is not known. */
-export type Progress = { label: string; done: number; total: number; note?: string };
+export type Progress = { label: string; done: number; total: number; note?: string; secondsLeft?: number };
 
 const id = z.int().min(0);
 const json: z.ZodType<Json> = z.json();
@@ -61,6 +61,7 @@ export const replySchema = z.discriminatedUnion('kind', [
       done: z.number(),
       total: z.number(),
       note: z.string().optional(),
+      secondsLeft: z.number().optional(),
     }),
   }),
   /** one part of an answer that is a list, as soon as it is known */

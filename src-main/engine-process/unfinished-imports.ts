@@ -4,9 +4,11 @@
  */
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { ParetuneError } from '../contract/errors.ts';
 import { explainDiskFailures } from '../engine/base/atomic-file.ts';
-import { partialNameOf, readJournal } from './model-copy.ts';
+import { readJson } from '../engine/weights/folder-files.ts';
+import { downloadNoteName, partialNameOf, readJournal } from './model-copy.ts';
 
 export type UnfinishedImport = {
   /** the name that the model would have had */
@@ -16,15 +18,31 @@ export type UnfinishedImport = {
   from: string;
 };
 
-/** By name. */
+/** One a name, though a download and its copy may both be there; a file that they share counts once. */
 export function unfinishedImports(dataFolder: string): UnfinishedImport[] {
-  return foldersOf(dataFolder).map(({ folder, name }) => ({
-    name,
-    bytes: readdirSync(folder)
-      .map((file) => statSync(join(folder, file), { throwIfNoEntry: false })?.size ?? 0)
-      .reduce((sum, size) => sum + size, 0),
-    from: readJournal(folder)?.source[0]?.name ?? '',
-  }));
+  const found = Map.groupBy(foldersOf(dataFolder), ({ name }) => name);
+  return [...found].map(([name, places]) => {
+    const files = places.flatMap(({ folder }) => readdirSync(folder).map((file) => statSync(join(folder, file))));
+    const sizes = new Map(files.map(({ ino, size }) => [ino, size]));
+    const origins = places.map(({ folder }) => repoOf(folder) || readJournal(folder)?.source[0]?.name || '');
+    return {
+      name,
+      bytes: [...sizes.values()].reduce((sum, size) => sum + size, 0),
+      from: origins.find((origin) => origin !== '') ?? '',
+    };
+  });
+}
+
+const noteSchema = z.looseObject({ repo: z.string(), commit: z.string() });
+
+/** What a download says that it is of. */
+function repoOf(folder: string): string {
+  try {
+    const { repo, commit } = noteSchema.parse(readJson(folder, downloadNoteName));
+    return `${repo}@${commit}`;
+  } catch {
+    return ''; // not written by us, or half
+  }
 }
 
 /** Throws `not-found`. */

@@ -60,9 +60,12 @@ test('edit distance counts inserts, deletes, replacements and swaps; it is symme
   );
 });
 
-test('the data folder and the patience with the engine come from the environment, else from the platform', () => {
+test('the data folder, the patience with the engine and the hub come from the environment, else from the platform', () => {
   const named = readEnvironment({ PARETUNE_HOME: '/somewhere', PARETUNE_ENGINE_SILENCE_SECONDS: '2' });
-  assert.deepEqual(named, { dataFolder: '/somewhere', engineSilenceMs: 2000 });
+  const hub = { endpoint: 'https://huggingface.co', token: null, offline: false };
+  assert.deepEqual(named, { dataFolder: '/somewhere', engineSilenceMs: 2000, hub });
+  const ofHub = readEnvironment({ HF_ENDPOINT: 'https://hub.example', HF_TOKEN: ' hf_x\n', HF_HUB_OFFLINE: '1' });
+  assert.deepEqual(ofHub.hub, { endpoint: 'https://hub.example', token: 'hf_x', offline: true });
   const usual = readEnvironment({});
   assert.match(usual.dataFolder, /paretune$/i);
   assert.ok(usual.engineSilenceMs >= 10 * 60_000);

@@ -6,6 +6,7 @@ import { ParetuneError } from '../../contract/errors.ts';
 import type { ChatMessage } from '../../contract/records.ts';
 import { methodNames } from '../../contract/run-config.ts';
 import { act, examples, wholeNumber } from '../command-line.ts';
+import { importCommand } from './import.ts';
 import { beforeAfter, frontierText, tryNext } from '../run-output.ts';
 import type { Session } from '../session.ts';
 import { bytes, change, cost, count, duration, percent, table } from '../table.ts';
@@ -78,42 +79,7 @@ export function agentCommands(program: Command): void {
       ),
     );
 
-  program
-    .command('import')
-    .argument(
-      '<model>',
-      'a Hugging Face model folder (config.json, model.safetensors, tokenizer.json, chat template) or a .gguf file',
-    )
-    .option('--as <name>', "the model's name; the folder's or file's if absent")
-    .description('check a model and copy it into the data folder; an import that was killed goes on where it was')
-    .addHelpText(
-      'after',
-      examples(
-        'import ./SmolLM2-135M-Instruct',
-        'import SmolLM2-135M-Instruct.Q4_K_M.gguf',
-        'import ./checkpoint-500 --as my-agent',
-      ),
-    )
-    .action(
-      act<{ as?: string }>(async (session, options, folder) => {
-        const model = await session.engine('import', { folder: resolve(folder), name: options.as });
-        session.print(
-          `${model.name}: ${model.family}, ${count(model.parameters)} parameters, ${count(model.vocabulary)} tokens, context ${count(model.contextLength)}, ${bytes(model.bytes)}`,
-        );
-        const { needed, available, verdict } = model.memory;
-        const much = verdict === 'fits' ? '' : verdict === 'tight' ? ': tight' : ': too little';
-        session.print(
-          `an adapter with the default settings needs about ${bytes(needed)} of memory; there are ${bytes(available)}${much}`,
-        );
-        session.print(
-          tryNext(
-            `eval --model ${model.name} --task PROBLEMS.jsonl`,
-            `tune --model ${model.name} --task PROBLEMS.jsonl --set train.parameters=lora`,
-          ),
-        );
-        return model;
-      }),
-    );
+  importCommand(program);
 
   program
     .command('models')
