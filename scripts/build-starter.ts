@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openCorpus } from '../src-main/engine-process/corpora.ts';
 import { randomStream } from '../src-main/engine/base/random.ts';
-import { type ModelConfig, toConfigJson } from '../src-main/engine/model/model-config.ts';
+import { type ModelConfig, parseModelConfig, toConfigJson } from '../src-main/engine/model/model-config.ts';
 import { DecodeEngine } from '../src-main/engine/rollout/decode-engine.ts';
 import { openAgent, resourcesFolder, starterNames } from '../src-main/engine/run/agent.ts';
 import { openEnvironment } from '../src-main/engine/run/environment.ts';
@@ -91,29 +91,18 @@ async function buildStarter(start: Start, folder: string): Promise<void> {
 
 /** 0.35 million parameters: as small as still separates the methods. */
 function starterConfig(vocabSize: number, end: number, pad: number): ModelConfig {
-  return {
-    family: 'llama',
-    hiddenSize: 96,
-    layers: 3,
-    heads: 4,
-    kvHeads: 4,
-    headDim: 24,
-    feedForwardSize: 192,
-    vocabSize,
-    maxPositions: 2048,
-    normEpsilon: 1e-5,
-    tiedEmbeddings: false,
-    qkvBias: false,
-    outputBias: false,
-    mlpBias: false,
-    qkNorm: 'none',
-    postNorm: false,
-    unrotatedLayers: [],
-    rope: { theta: 10_000, scaling: null },
-    bosTokenId: null,
-    eosTokenIds: [end],
-    padTokenId: pad,
-  };
+  return parseModelConfig({
+    model_type: 'llama',
+    hidden_size: 96,
+    num_hidden_layers: 3,
+    num_attention_heads: 4,
+    intermediate_size: 192,
+    vocab_size: vocabSize,
+    max_position_embeddings: 2048,
+    rms_norm_eps: 1e-5,
+    eos_token_id: end,
+    pad_token_id: pad,
+  });
 }
 
 async function encodedDemonstrations(start: Start, phase: 1 | 2, count: number) {

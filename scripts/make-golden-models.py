@@ -15,7 +15,9 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
-from transformers import MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM
+from transformers import (
+    MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+)  # fmt: skip
 
 OUT = Path(__file__).parent.parent / "tests" / "fixtures" / "golden" / "models"
 VOCABULARY = 160
@@ -29,8 +31,13 @@ FAMILIES = {
         SmolLM3Config(**SIZES, num_hidden_layers=3, no_rope_layers=[1, 0, 1], tie_word_embeddings=True)
     ),
     "olmo2": lambda: Olmo2ForCausalLM(Olmo2Config(**SIZES, num_hidden_layers=2)),
-}
+    # a window shorter than the sequences; three quarters of each head turned, by LongRoPE's short factors
+    "phi3": lambda: Phi3ForCausalLM(Phi3Config(**{**SIZES, "hidden_size": 64}, num_hidden_layers=2, sliding_window=9,
+        original_max_position_embeddings=128, rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75,
+        short_factor=[1.0, 1.05, 1.1, 1.3, 1.6, 2.0], long_factor=[1.0, 1.5, 2.0, 3.0, 4.0, 4.0]))),
+}  # fmt: skip
 TARGETS = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+FUSED = ["down_proj", "gate_up_proj", "o_proj", "qkv_proj"]
 LR, BETAS, EPS, DECAY, MAX_NORM, RANK, ALPHA = 0.01, (0.9, 0.999), 1e-8, 0.01, 1.0, 2, 4
 LENGTHS, PROMPTS, LONG = [18, 13, 21], [8, 6, 10], 100
 
@@ -78,10 +85,15 @@ def completion(logits, ids, start, end):
     return result
 
 
+def targets_of(model):
+    return FUSED if any("qkv_proj" in name for name, _ in model.named_modules()) else TARGETS
+
+
 def adapted(base, folder):
     """The base with a random adapter, saved where a folder is given."""
     torch.manual_seed(5)
-    model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS, task_type="CAUSAL_LM"))
+    targets = targets_of(base)
+    model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=targets, task_type="CAUSAL_LM"))
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = torch.randn(parameter.shape, dtype=torch.float64).to(parameter.dtype) * 0.1
@@ -89,7 +101,7 @@ def adapted(base, folder):
         model.save_pretrained(folder)
         config = json.loads((folder / "adapter_config.json").read_text())
         config["base_model_name_or_path"] = ".."
-        config["target_modules"] = TARGETS
+        config["target_modules"] = targets
         (folder / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
         (folder / "README.md").unlink(missing_ok=True)
     return model
@@ -141,6 +153,19 @@ def everything(base, data, folder=None):
     return tensors, grads, steps, lists
 
 
+def legacy_spelling(config):
+    """The same configuration as transformers 4 wrote it."""
+    config = dict(config)
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope["rope_theta"]
+    config["rope_scaling"] = None
+    if rope["rope_type"] == "longrope":
+        config["rope_scaling"] = dict(type="longrope", short_factor=rope["short_factor"], long_factor=rope["long_factor"])
+    if rope.get("partial_rotary_factor", 1) != 1:
+        config["partial_rotary_factor"] = rope["partial_rotary_factor"]
+    return config
+
+
 def make(family):
     torch.manual_seed(3)
     model = FAMILIES[family]().eval()
@@ -151,9 +176,7 @@ def make(family):
     (folder / "lora").mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text())
-    rope = config.pop("rope_parameters")
-    legacy = {**config, "rope_theta": rope["rope_theta"], "rope_scaling": None}
-    (folder / "config_legacy.json").write_text(json.dumps(legacy, indent=2) + "\n")
+    (folder / "config_legacy.json").write_text(json.dumps(legacy_spelling(config), indent=2) + "\n")
 
     generator = torch.Generator().manual_seed(4)
     data = ids, mask, trained = batch_of(generator)
@@ -178,7 +201,7 @@ def make(family):
         ],
         "loss": dict(loss_mask=trained.tolist(), n_tokens=int(trained[:, 1:].sum()), **lists["loss"]),
         "lora": dict(
-            r=RANK, alpha=ALPHA, target_modules=TARGETS,
+            r=RANK, alpha=ALPHA, target_modules=targets_of(model),
             optimizer=dict(name="AdamW", lr=LR, beta1=BETAS[0], beta2=BETAS[1], eps=EPS, weight_decay=DECAY, max_grad_norm=MAX_NORM),
             **lists["lora"],
         ),

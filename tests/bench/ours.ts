@@ -10,7 +10,7 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Problem } from '../../src-main/contract/records.ts';
 import { randomStream } from '../../src-main/engine/base/random.ts';
-import type { ModelConfig } from '../../src-main/engine/model/model-config.ts';
+import { parseModelConfig } from '../../src-main/engine/model/model-config.ts';
 import { collectTrajectories, type TurnFormat } from '../../src-main/engine/rollout/collect.ts';
 import { DecodeEngine } from '../../src-main/engine/rollout/decode-engine.ts';
 import { makePolicy, type Policy, randomPolicy } from '../../src-main/engine/runtime/policy.ts';
@@ -50,29 +50,20 @@ const newTokens = what === 'prefill' ? 1 : option('new-tokens');
 const length = promptLength + newTokens;
 const random = randomStream(0, 'bench');
 
-const config: ModelConfig = {
-  family: 'llama',
-  hiddenSize: option('hidden'),
-  layers: option('layers'),
-  heads: option('heads'),
-  kvHeads: option('kv'),
-  headDim: option('hidden') / option('heads'),
-  feedForwardSize: option('ff'),
-  vocabSize: option('vocab'),
-  maxPositions: 2048,
-  normEpsilon: 1e-6,
-  tiedEmbeddings: true,
-  qkvBias: false,
-  outputBias: false,
-  mlpBias: false,
-  qkNorm: 'none',
-  postNorm: false,
-  unrotatedLayers: [],
-  rope: { theta: 10_000, scaling: null },
-  bosTokenId: null,
-  eosTokenIds: [1],
-  padTokenId: 0,
-};
+const config = parseModelConfig({
+  model_type: 'llama',
+  hidden_size: option('hidden'),
+  num_hidden_layers: option('layers'),
+  num_attention_heads: option('heads'),
+  num_key_value_heads: option('kv'),
+  intermediate_size: option('ff'),
+  vocab_size: option('vocab'),
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-6,
+  tie_word_embeddings: true,
+  eos_token_id: 1,
+  pad_token_id: 0,
+});
 const policy = option('lora') === 0 ? randomPolicy(config, random) : adapted(option('lora'));
 const threads = option('threads');
 const engine = new DecodeEngine(policy, { threads, maxTokens: length, frozen: option('frozen') === 1 });

@@ -36,6 +36,7 @@ describe('parseModelConfig', () => {
     assert.deepEqual(old, now);
     assert.deepEqual(now.rope, {
       theta: 5e5,
+      dim: 16,
       scaling: { kind: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 64 },
     });
   });
@@ -44,14 +45,14 @@ describe('parseModelConfig', () => {
     const llama = parseModelConfig({ ...base, num_key_value_heads: undefined });
     assert.equal(llama.kvHeads, 4);
     assert.equal(llama.headDim, 16);
-    assert.deepEqual(llama.rope, { theta: 10_000, scaling: null });
+    assert.deepEqual(llama.rope, { theta: 10_000, dim: 16, scaling: null });
     assert.equal(parseModelConfig({ ...base, model_type: 'qwen3' }).headDim, 128);
     const qwen2 = parseModelConfig({ ...base, model_type: 'qwen2' });
     assert.deepEqual([qwen2.qkvBias, qwen2.outputBias, qwen2.qkNorm], [true, false, 'none']);
     const smollm3 = parseModelConfig({ ...base, model_type: 'smollm3', num_hidden_layers: 8 });
     assert.deepEqual([smollm3.unrotatedLayers, smollm3.tiedEmbeddings, smollm3.rope.theta], [[3, 7], true, 2_000_000]);
     const olmo2 = parseModelConfig({ ...base, model_type: 'olmo2' });
-    assert.deepEqual([olmo2.normEpsilon, olmo2.postNorm, olmo2.qkNorm], [1e-5, true, 'heads']);
+    assert.deepEqual([olmo2.normEpsilon, olmo2.blockNorms, olmo2.qkNorm], [1e-5, 'after', 'heads']);
     const biased = parseModelConfig({ ...base, attention_bias: true, mlp_bias: true });
     assert.deepEqual([biased.qkvBias, biased.outputBias, biased.mlpBias], [true, true, true]);
   });
@@ -71,7 +72,7 @@ describe('parseModelConfig', () => {
   });
 
   const refused: [string, object, RegExp][] = [
-    ...['gemma2', 'gemma3_text', 'phi3', 'phi', 'mixtral', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
+    ...['gemma2', 'gemma3_text', 'phi3small', 'phi', 'mixtral', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
       type,
       { model_type: type },
       new RegExp(`model_type is "${type}"`),

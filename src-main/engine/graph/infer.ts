@@ -281,17 +281,19 @@ const table: Record<string, Infer> = {
     );
     return [{ dtype: x.dtype, shape: x.shape }];
   },
-  /** x [B, S, heads * D], positions [B, S], cosine and sine tables [positions, D / 2]. */
+  /** x [B, S, heads * E], positions [B, S], cosine and sine tables [positions, D / 2]; D is E, or named and smaller. */
   RotaryEmbedding: (call, [x, positions, cosines, sines]) => {
     need(
       x.shape.length === 3 && sameShape(positions.shape, x.shape.slice(0, 2)),
       'needs x [B, S, H] and positions [B, S]',
     );
     const size = quotientOf(x.shape[2], call.attributes.num_heads as number);
+    const turned = (call.attributes.rotary_embedding_dim as number | undefined) ?? size;
     need(
-      sameShape(cosines.shape, sines.shape) && size === 2 * (cosines.shape[1] as number),
+      sameShape(cosines.shape, sines.shape) && turned === 2 * (cosines.shape[1] as number),
       'tables do not fit the head size',
     );
+    need(typeof size === 'number' && (turned as number) <= size, 'more is turned than a head has');
     return [{ dtype: x.dtype, shape: x.shape }];
   },
 };

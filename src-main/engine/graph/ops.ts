@@ -150,8 +150,10 @@ export function argMax(x: Value, axis: number): Value {
   return x.graph.node('ArgMax', [x], { axis: positiveAxis(axis, x.shape.length), keepdims: 1 })[0];
 }
 
-export function cumulativeSum(x: Value, axis: number): Value {
-  return x.graph.node('CumSum', [x, x.graph.constant('int64', positiveAxis(axis, x.shape.length))])[0];
+/** Each element with those before it along an axis, or, from the other end, with those after it. */
+export function cumulativeSum(x: Value, axis: number, reverse = false): Value {
+  const attributes: Attributes = reverse ? { reverse: 1 } : {};
+  return x.graph.node('CumSum', [x, x.graph.constant('int64', positiveAxis(axis, x.shape.length))], attributes)[0];
 }
 
 export function softmax(x: Value): Value {
@@ -192,9 +194,14 @@ export function fusedRmsNorm(x: Value, weight: Value, epsilon: number): Value {
   return x.graph.node('SimplifiedLayerNormalization', [x, weight], attributes)[0];
 }
 
-/** Rotary position embedding, halves layout: x [B, S, heads * D], positions int64 [B, S], tables [positions, D / 2]. */
+/**
+ * Rotary position embedding, halves layout: x [B, S, heads * E], positions int64 [B, S], tables [positions, D / 2]. The first
+ * D of the E components of a head are turned.
+ */
 export function fusedRotary(x: Value, positions: Value, cosines: Value, sines: Value, heads: number): Value {
-  const attributes = { num_heads: heads, interleaved: 0 };
+  const turned = 2 * (cosines.shape[1] as number);
+  const partial: Attributes = x.shape[2] === heads * turned ? {} : { rotary_embedding_dim: turned };
+  const attributes = { num_heads: heads, interleaved: 0, ...partial };
   return x.graph.node('RotaryEmbedding', [x, positions, cosines, sines], attributes, 'com.microsoft')[0];
 }
 

@@ -8,6 +8,7 @@
 import { Graph, type Value } from '../graph/graph.ts';
 import {
   add,
+  and,
   cast,
   concat,
   expand,
@@ -39,7 +40,7 @@ import {
   headLogits,
   makeDecoder,
 } from './decoder.ts';
-import { HIDDEN } from './causal-mask.ts';
+import { HIDDEN, nearMask, tokensSoFar } from './causal-mask.ts';
 
 export type DecodeOptions = DecoderOptions & {
   /** `sampled` draws by inverse CDF, `greedy` takes the largest logit */
@@ -75,15 +76,28 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
   const inverseTemperature = graph.input('inverseTemperature', 'float32', []);
   const decoder = makeDecoder(graph, positions, options);
   const fused = decoder.fusedMatMul;
-  const cached = where(less(slots, lengths), graph.constant('float32', 0), HIDDEN);
+  const zero = graph.constant('float32', 0);
+  const valid = less(slots, lengths);
+  const cached = where(valid, zero, HIDDEN);
+  const { slidingWindow } = options.config;
+  const slides = (layer: number) => decoder.slidingLayers.includes(layer);
+  let nearCached = cached;
+  let near = causal;
+  if (decoder.slidingLayers.length > 0) {
+    // the first place that each new token still sees, [B, 1, S, 1]; a cached token stands at the place of its slot
+    const first = sub(add(lengths, tokensSoFar(causal)), slidingWindow!);
+    nearCached = where(and(valid, lessOrEqual(first, slots)), zero, HIDDEN);
+    near = nearMask(causal, slidingWindow!);
+  }
 
   const stages = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
     const pastKeys = graph.input(cacheKey(layer), 'float32', [B, kvHeads, P, headDim]);
     const pastValues = graph.input(cacheValue(layer), 'float32', [B, kvHeads, P, headDim]);
     graph.output(newKey(layer), keys);
     graph.output(newValue(layer), values);
-    const past = add(attentionScores(decoder, queries, pastKeys), cached);
-    const fresh = addMask(decoder, attentionScores(decoder, queries, keys), causal);
+    const pastScores = attentionScores(decoder, queries, pastKeys);
+    const past = slides(layer) ? addMask(decoder, pastScores, nearCached) : add(pastScores, cached);
+    const fresh = addMask(decoder, attentionScores(decoder, queries, keys), slides(layer) ? near : causal);
     const shares = softmax(concat([past, fresh], 3));
     const [toPast, toFresh] = graph.node('Split', [shares, parts], { axis: 3 }, '', { sizes: [P, S] });
     return add(matmul(toPast, pastValues, { fused }), matmul(toFresh, values, { fused }));

@@ -2,7 +2,7 @@
  * The forward pass of a Llama-style decoder as graph: embedding, blocks (RMS norm, rotary grouped-query attention, SwiGLU)
  * and head. It is written once; what a block attends to is passed in, so that whole sequences (sequence-graph.ts) and
  * cached decoding (decode-graph.ts) share all of it. Source: transformers' modeling_llama / mistral /
- * qwen2 / qwen3 / smollm3 / olmo2.
+ * qwen2 / qwen3 / smollm3 / olmo2 / phi3.
  *
  * Letters: B rows, T tokens a row, N = B T, D width, H heads, KV key/value heads, G = H / KV, E head size, V vocabulary.
  */
@@ -33,6 +33,7 @@ import {
 import { loraA, loraB } from './lora.ts';
 import type { ModelConfig } from './model-config.ts';
 import { ropeTables } from './rope.ts';
+import { normNames } from './weight-specs.ts';
 
 /** Everything a block needs beside its input. */
 export type Decoder = {
@@ -50,6 +51,8 @@ export type Decoder = {
   fusedMatMul: boolean;
   /** false writes what gradients flow through so that they scatter nothing, for a provider that cannot (DirectML) */
   scatter: boolean;
+  /** layers that see the last `slidingWindow` tokens only; none where no sequence is longer than that */
+  slidingLayers: readonly number[];
   positions: Value;
   cosines: Value;
   sines: Value;
@@ -74,8 +77,8 @@ export type DecoderOptions = {
 /** A decoder around `positions` int64 [B, T]; weights and adapters (float32, named as in PEFT) are the whole graph's, also where the decoder is in a body. */
 export function makeDecoder(graph: Graph, positions: Value, options: DecoderOptions): Decoder {
   const { config, lora } = options;
-  const tables = ropeTables(config, options.maxPositions);
-  const tableShape = [options.maxPositions, config.headDim / 2];
+  const tables = ropeTables(config.rope, options.maxPositions);
+  const tableShape = [options.maxPositions, config.rope.dim / 2];
   const weights = new Map<string, Value>();
   const adapters = new Map<string, { a: Value; b: Value; scale: number }>();
   return {
@@ -84,6 +87,8 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
     fused: options.fused ?? true,
     fusedMatMul: options.fusedMatMul ?? options.fused ?? true,
     scatter: options.scatter ?? true,
+    slidingLayers:
+      config.slidingWindow !== null && config.slidingWindow < options.maxPositions ? config.slidingLayers : [],
     positions,
     cosines: graph.initializer('rope.cosines', 'float32', tableShape, tables.cosines),
     sines: graph.initializer('rope.sines', 'float32', tableShape, tables.sines),
@@ -133,17 +138,19 @@ export function rmsNorm(decoder: Decoder, x: Value, name: string): Value {
   return mul(mul(x, reciprocal(sqrt(add(meanSquare, decoder.config.normEpsilon)))), weight);
 }
 
-/** Turns x [B, T, heads * E] by the angle of each token's position. */
+/** Turns the first components of each head of x [B, T, heads * E] by the angle of each token's position. */
 function rotate(decoder: Decoder, x: Value, heads: number): Value {
   const { positions, cosines, sines } = decoder;
+  const { headDim, rope } = decoder.config;
   if (decoder.fused) return fusedRotary(x, positions, cosines, sines, heads);
   const [rows, tokens] = x.shape;
-  const half = decoder.config.headDim / 2;
-  const [first, second] = split(reshape(x, [rows, tokens, heads, 2 * half]), [half, half], 3);
+  const half = rope.dim / 2;
+  const parts = [half, half, headDim - rope.dim].filter((size) => size > 0);
+  const [first, second, ...rest] = split(reshape(x, [rows, tokens, heads, headDim]), parts, 3);
   const cosine = reshape(gather(cosines, positions), [rows, tokens, 1, half]);
   const sine = reshape(gather(sines, positions), [rows, tokens, 1, half]);
   const turned = [sub(mul(first, cosine), mul(second, sine)), add(mul(second, cosine), mul(first, sine))];
-  return reshape(concat(turned, 3), x.shape);
+  return reshape(concat([...turned, ...rest], 3), x.shape);
 }
 
 /** x [N, heads * E] -> normalized (Qwen3 each head, OLMo 2 all together), turned (but in some layers), [B, T, heads * E]. */
@@ -169,14 +176,15 @@ export type Heads = {
 /** Mixes the values: [B, KV, G * T, E]. What is visible is the caller's business. */
 export type Attend = (layer: number, heads: Heads) => Value;
 
-/** softmax(scores + mask) over the last axis, the folded query heads sharing the mask [.., T, S] of their token. */
+/** scores [B, KV, G * T, S] + mask [T, S] or [B, 1, T, S]: the folded query heads share the mask of their token. */
 export function addMask(decoder: Decoder, scores: Value, mask: Value): Value {
   const groups = decoder.config.heads / decoder.config.kvHeads;
   if (groups === 1) return add(scores, mask);
   const [rows, kvHeads, , columns] = scores.shape;
   const tokens = decoder.positions.shape[1];
   const unfolded = reshape(scores, [rows, kvHeads, groups, tokens, columns]);
-  return reshape(add(unfolded, mask), scores.shape);
+  const shared = mask.shape.length === 2 ? mask : reshape(mask, [mask.shape[0], 1, 1, tokens, columns]);
+  return reshape(add(unfolded, shared), scores.shape);
 }
 
 export function attentionScores(decoder: Decoder, queries: Value, keys: Value): Value {
@@ -194,13 +202,17 @@ function attention(decoder: Decoder, x: Value, layer: number, attend: Attend): V
   const [rows, tokens] = decoder.positions.shape;
   const module = `model.layers.${layer}.self_attn`;
   const project = (name: string) => linear(decoder, x, `${module}.${name}`, config.qkvBias);
+  const widths = [config.heads * headDim, kvHeads * headDim, kvHeads * headDim];
+  const [queryRows, keyRows, valueRows] = config.fusedProjections
+    ? split(project('qkv_proj'), widths, 1)
+    : [project('q_proj'), project('k_proj'), project('v_proj')];
   const folded = (value: Value, shape: Shape, perm: number[]) => transpose(reshape(value, shape), perm);
 
-  const turnedQueries = headsInPlace(decoder, project('q_proj'), layer, config.heads, `${module}.q_norm`);
-  const turnedKeys = headsInPlace(decoder, project('k_proj'), layer, kvHeads, `${module}.k_norm`);
+  const turnedQueries = headsInPlace(decoder, queryRows, layer, config.heads, `${module}.q_norm`);
+  const turnedKeys = headsInPlace(decoder, keyRows, layer, kvHeads, `${module}.k_norm`);
   const queries = folded(turnedQueries, [rows, tokens, kvHeads, groups, headDim], [0, 2, 3, 1, 4]);
   const keys = folded(turnedKeys, [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
-  const values = folded(project('v_proj'), [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
+  const values = folded(valueRows, [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
   const mixed = attend(layer, {
     queries: reshape(queries, [rows, kvHeads, productOf([groups, tokens]), headDim]),
     keys,
@@ -214,26 +226,25 @@ function attention(decoder: Decoder, x: Value, layer: number, attend: Attend): V
 
 /** down(silu(gate(x)) * up(x)) */
 function feedForward(decoder: Decoder, x: Value, layer: number): Value {
-  const module = `model.layers.${layer}.mlp`;
-  const bias = decoder.config.mlpBias;
-  const gate = linear(decoder, x, `${module}.gate_proj`, bias);
+  const { mlpBias, feedForwardSize, fusedProjections } = decoder.config;
+  const project = (input: Value, name: string) => linear(decoder, input, `model.layers.${layer}.mlp.${name}`, mlpBias);
+  const [gate, up] = fusedProjections
+    ? split(project(x, 'gate_up_proj'), [feedForwardSize, feedForwardSize], 1)
+    : [project(x, 'gate_proj'), project(x, 'up_proj')];
   const active = decoder.fused ? fusedSilu(gate) : mul(gate, sigmoid(gate));
-  return linear(decoder, mul(active, linear(decoder, x, `${module}.up_proj`, bias)), `${module}.down_proj`, bias);
+  return project(mul(active, up), 'down_proj');
 }
 
 /** All blocks: [N, D] -> what each layer starts from and what the last one gives, [layers + 1] of [N, D], before the last norm. */
 export function decoderBlocks(decoder: Decoder, embedded: Value, attend: Attend): Value[] {
+  const names = normNames[decoder.config.blockNorms];
   const stages = [embedded];
   for (let layer = 0; layer < decoder.config.layers; layer++) {
-    const prefix = `model.layers.${layer}`;
+    const norm = (value: Value, name: string | null) =>
+      name === null ? value : rmsNorm(decoder, value, `model.layers.${layer}.${name}`);
     let x = stages[layer];
-    if (decoder.config.postNorm) {
-      x = add(x, rmsNorm(decoder, attention(decoder, x, layer, attend), `${prefix}.post_attention_layernorm`));
-      x = add(x, rmsNorm(decoder, feedForward(decoder, x, layer), `${prefix}.post_feedforward_layernorm`));
-    } else {
-      x = add(x, attention(decoder, rmsNorm(decoder, x, `${prefix}.input_layernorm`), layer, attend));
-      x = add(x, feedForward(decoder, rmsNorm(decoder, x, `${prefix}.post_attention_layernorm`), layer));
-    }
+    x = add(x, norm(attention(decoder, norm(x, names.attentionIn), layer, attend), names.attentionOut));
+    x = add(x, norm(feedForward(decoder, norm(x, names.feedIn), layer), names.feedOut));
     stages.push(x);
   }
   return stages;

@@ -3,13 +3,14 @@
  * Concat. Positions come from the attention mask, so left- and right-padded batches are both right and no position_ids are
  * asked for.
  */
-import { Graph } from '../graph/graph.ts';
+import { Graph, type Value } from '../graph/graph.ts';
 import {
   and,
   concat,
   cumulativeSum,
   equal,
   gather,
+  less,
   lessOrEqual,
   matmul,
   maximum,
@@ -37,7 +38,7 @@ import { HIDDEN } from './causal-mask.ts';
  */
 export function buildExportGraph(options: DecoderOptions): Graph {
   const graph = new Graph('decoder');
-  const { kvHeads, headDim, heads, layers, vocabSize } = options.config;
+  const { kvHeads, headDim, layers, slidingWindow, vocabSize } = options.config;
   const total = 'P+S';
   const ids = graph.input('input_ids', 'int64', ['B', 'S']);
   const mask = graph.input('attention_mask', 'int64', ['B', total]);
@@ -49,21 +50,29 @@ export function buildExportGraph(options: DecoderOptions): Graph {
   const end = graph.dimension(total);
   const fresh = range(graph.dimension('P'), end, 'S');
   const seen = maximum(sub(cumulativeSum(mask, 1), 1), 0);
-  const decoder = makeDecoder(graph, gather(seen, fresh, 1), { ...options, fused: false });
+  const positions = gather(seen, fresh, 1);
+  const decoder = makeDecoder(graph, positions, { ...options, fused: false });
 
   // token k is visible to the new token at place q if k <= q and k counts
   const places = reshape(range(graph.constant('int64', [0]), end, total), [1, total]);
   const before = reshape(lessOrEqual(places, reshape(fresh, ['S', 1])), [1, 1, 'S', total]);
   const counts = reshape(equal(mask, 1), ['B', 1, 1, total]);
-  const visible = where(and(before, counts), graph.constant('float32', 0), HIDDEN);
-  const added = heads === kvHeads ? visible : reshape(visible, ['B', 1, 1, 'S', total]);
+  const visible = and(before, counts);
+  const hidden = (shown: Value) => where(shown, graph.constant('float32', 0), HIDDEN);
+  const all = hidden(visible);
+  let near = all;
+  if (decoder.slidingLayers.length > 0) {
+    const distance = sub(reshape(positions, ['B', 1, 'S', 1]), reshape(seen, ['B', 1, 1, total]));
+    near = hidden(and(visible, less(distance, slidingWindow!)));
+  }
 
   const stages = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
     const allKeys = concat([past[layer].keys, keys], 2);
     const allValues = concat([past[layer].values, values], 2);
     graph.output(`present.${layer}.key`, allKeys);
     graph.output(`present.${layer}.value`, allValues);
-    const shares = softmax(addMask(decoder, attentionScores(decoder, queries, allKeys), added));
+    const layerMask = decoder.slidingLayers.includes(layer) ? near : all;
+    const shares = softmax(addMask(decoder, attentionScores(decoder, queries, allKeys), layerMask));
     return matmul(shares, allValues);
   });
   const rows = range(graph.constant('int64', [0]), graph.dimension('B*S'), 'B*S');

@@ -14,11 +14,18 @@ export type LoraModule = { module: string; inputs: number; outputs: number };
 export const loraA = (module: string) => `${module}.lora_A.weight`;
 export const loraB = (module: string) => `${module}.lora_B.weight`;
 
+/** Projections that are one matrix in some families (Phi-3): who asks for a part of one gets all of it. */
+const FUSED: Record<string, readonly string[]> = {
+  qkv_proj: ['q_proj', 'k_proj', 'v_proj'],
+  gate_up_proj: ['gate_proj', 'up_proj'],
+};
+
 /** The matrices an adapter changes, in the order of the computation. */
 export function loraModules(config: ModelConfig, targets: readonly string[]): LoraModule[] {
   return weightSpecs(config).flatMap(({ name, shape, role }) => {
     const module = name.slice(0, -'.weight'.length);
-    const wanted = role === 'linear' && targets.some((target) => module.endsWith(`.${target}`));
+    const last = module.slice(module.lastIndexOf('.') + 1);
+    const wanted = role === 'linear' && [last, ...(FUSED[last] ?? [])].some((part) => targets.includes(part));
     return wanted ? [{ module, inputs: shape[1], outputs: shape[0] }] : [];
   });
 }

@@ -22,6 +22,7 @@ import {
   sub,
 } from '../graph/ops.ts';
 import type { Segment } from '../graph/reverse.ts';
+import { nearMask } from './causal-mask.ts';
 import {
   addMask,
   attentionScores,
@@ -69,8 +70,11 @@ export function buildSequenceGraph(name: string, options: SequenceOptions): Sequ
   const inverseTemperature = graph.input('inverseTemperature', 'float32', []);
   const decoder = makeDecoder(graph, positions, options);
 
-  const stages = decoderBlocks(decoder, embed(decoder, ids), (_, { queries, keys, values }) => {
-    const scores = addMask(decoder, attentionScores(decoder, queries, keys), causal);
+  const near = decoder.slidingLayers.length === 0 ? causal : nearMask(causal, options.config.slidingWindow!);
+
+  const stages = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
+    const mask = decoder.slidingLayers.includes(layer) ? near : causal;
+    const scores = addMask(decoder, attentionScores(decoder, queries, keys), mask);
     return matmul(softmax(scores), values, { fused: decoder.fusedMatMul });
   });
   const chosen = chosenRows(decoder, stages.at(-1)!, rows);

@@ -1,0 +1,106 @@
+/**
+ * The families of models that are built here, by transformers' model_type, as a table of what sets them apart: what a
+ * config.json means where it is silent, and what its keys cannot say. Everything else is in the file (model-config.ts).
+ *
+ * Source: the configuration and modelling code of each family in transformers 5.23.
+ */
+
+/** Norms stand before attention and feed-forward, after them (OLMo 2), or on both sides (Gemma). */
+export type BlockNorms = 'before' | 'after' | 'both';
+
+export type FamilyTraits = {
+  /** the class that transformers has for it */
+  architecture: string;
+  /** its name in messages */
+  title: string;
+  /** head_dim where it does not follow from the hidden size */
+  headDim: number | null;
+  normEpsilon: number;
+  tiedEmbeddings: boolean;
+  theta: number;
+  /** the keys by which its config.json can ask for biases */
+  biasKeys: readonly ('attention_bias' | 'mlp_bias')[];
+  /** queries, keys and values have biases whatever the file says */
+  qkvBias: boolean;
+  /** whether queries and keys are normalized, and over what: a head, or all heads of a token together */
+  qkNorm: 'none' | 'head' | 'heads';
+  blockNorms: BlockNorms;
+  /** one matrix for queries, keys and values, and one for gate and up */
+  fusedProjections: boolean;
+  /** rotary positions: a part of each head may be left as it is, and LongRoPE is the one scaling */
+  partialRotary: boolean;
+  longRope: boolean;
+  /** which layers look back `sliding_window` tokens only; `none` refuses a window that is in use */
+  sliding: 'none' | 'all';
+};
+
+const plain = {
+  headDim: null,
+  normEpsilon: 1e-6,
+  tiedEmbeddings: false,
+  theta: 10_000,
+  biasKeys: [],
+  qkvBias: false,
+  qkNorm: 'none',
+  blockNorms: 'before',
+  fusedProjections: false,
+  partialRotary: false,
+  longRope: false,
+  sliding: 'none',
+} as const;
+
+const table = {
+  llama: {
+    ...plain,
+    architecture: 'LlamaForCausalLM',
+    title: 'Llama',
+    biasKeys: ['attention_bias', 'mlp_bias'],
+  },
+  mistral: { ...plain, architecture: 'MistralForCausalLM', title: 'Mistral' },
+  qwen2: { ...plain, architecture: 'Qwen2ForCausalLM', title: 'Qwen2 (Qwen2.5)', qkvBias: true },
+  qwen3: {
+    ...plain,
+    architecture: 'Qwen3ForCausalLM',
+    title: 'Qwen3',
+    headDim: 128,
+    biasKeys: ['attention_bias'],
+    qkNorm: 'head',
+  },
+  smollm3: {
+    ...plain,
+    architecture: 'SmolLM3ForCausalLM',
+    title: 'SmolLM3',
+    tiedEmbeddings: true,
+    theta: 2_000_000,
+    biasKeys: ['attention_bias', 'mlp_bias'],
+  },
+  olmo2: {
+    ...plain,
+    architecture: 'Olmo2ForCausalLM',
+    title: 'OLMo 2',
+    normEpsilon: 1e-5,
+    biasKeys: ['attention_bias'],
+    qkNorm: 'heads',
+    blockNorms: 'after',
+  },
+  phi3: {
+    ...plain,
+    architecture: 'Phi3ForCausalLM',
+    title: 'Phi-3',
+    normEpsilon: 1e-5,
+    fusedProjections: true,
+    partialRotary: true,
+    longRope: true,
+    sliding: 'all',
+  },
+} as const satisfies Record<string, FamilyTraits>;
+
+export type ModelFamily = keyof typeof table;
+export const families: Readonly<Record<ModelFamily, FamilyTraits>> = table;
+export const familyNames = Object.keys(table) as ModelFamily[];
+
+/** All families in words: `Llama, Mistral, ... or Phi-3`. */
+export const familyTitles = familyNames
+  .map((name) => families[name].title)
+  .join(', ')
+  .replace(/, ([^,]*)$/, ' or $1');
