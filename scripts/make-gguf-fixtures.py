@@ -4,7 +4,8 @@
 
 blocks.json    bytes of every number format with the floats of gguf-py's dequantizer
 tiny-*.gguf    random models: llama with a SentencePiece vocabulary and Llama 3's rotary factors in F32, qwen2 with
-               byte-level BPE in blocks of 32, qwen3 in blocks of 256, smollm3 in Q8_0, olmo2 in BF16
+               byte-level BPE in blocks of 32, qwen3 in blocks of 256, smollm3 in Q8_0, olmo2 in BF16, phi3 in F16 with
+               fused matrices, rotary positions on a part of each head by LongRoPE's factors, and Phi-3's markup
 expected.json  by llama.cpp: the ids of texts, the logits after each token of one; by gguf-py: SHA-256 of each tensor's floats
 """
 
@@ -36,6 +37,7 @@ TEXTS = [
     " ",
     "<|im_start|>user\nhi<|im_end|>",
     "▁ a▁b <0x0A> ",
+    "<|im_start|>user \n\n hi <|im_end|>\n  <|im_start|> x",
 ]
 CORPUS = """The tool answers the question. The other tool does not. There is nothing that the thing in there would do
 with those numbers: 1 + 2, 12 * 34, 100 - 7. An agent asks the tool, the tool returns the result, and the agent thinks
@@ -106,7 +108,7 @@ def byte_level(writer):
     return count
 
 
-def sentence_piece(writer):
+def sentence_piece(writer, markup=("<|im_start|>", "<|im_end|>")):
     base = Tokenizer(models.BPE())
     base.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     base.train_from_iterator([CORPUS], trainers.BpeTrainer(vocab_size=110, show_progress=False))
@@ -115,16 +117,20 @@ def sentence_piece(writer):
     letters, joined = [w for w in words if len(w) == 1], [w for w in words if len(w) > 1]
     extra = ["▁▁", "▁▁▁▁", "é", "ï", "世"]
     pieces = joined + extra[:2] + letters + extra[2:]
-    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces, "<|im_start|>", "<|im_end|>"]
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces, *markup]
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
     writer.add_token_list(tokens)
-    writer.add_token_scores([0.0] * 259 + [-float(i) for i in range(len(pieces))] + [0.0, 0.0])
-    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * len(pieces) + [3, 3])
+    writer.add_token_scores([0.0] * 259 + [-float(i) for i in range(len(pieces))] + [0.0] * len(markup))
+    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * len(pieces) + [3] * len(markup))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(len(tokens) - 1)
     writer.add_unk_token_id(0)
     return len(tokens)
+
+
+def phi_pieces(writer):
+    return sentence_piece(writer, ("<|endoftext|>", "<|im_start|>", "<|im_end|>"))
 
 
 def model(family, vocabulary, width, heads, kv_heads, head, feed, layers, kinds, tied):
@@ -147,11 +153,21 @@ def write(path, family, vocabulary, width, heads, kv_heads, head, feed, layers, 
     writer.add_feed_forward_length(feed)
     writer.add_head_count(heads)
     writer.add_head_count_kv(kv_heads)
-    writer.add_key_length(head)
-    writer.add_value_length(head)
+    if family != "phi3":
+        writer.add_key_length(head)
+        writer.add_value_length(head)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(500000.0)
-    writer.add_rope_dimension_count(head)
+    if family == "phi3":
+        writer.add_name("Phi-3 tiny")
+        writer.add_rope_dimension_count(head * 3 // 4)
+        writer.add_rope_scaling_orig_ctx_len(256)
+        writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(512 / 256) / math.log(256)))
+        writer.add_sliding_window(0)
+        for length, top in (("short", 2.0), ("long", 4.0)):
+            writer.add_tensor(f"rope_factors_{length}.weight", np.linspace(1, top, head * 3 // 8, dtype=np.float32))
+    else:
+        writer.add_rope_dimension_count(head)
     hashes = {}
     kinds = iter(kinds * 100)
 
@@ -177,7 +193,9 @@ def write(path, family, vocabulary, width, heads, kv_heads, head, feed, layers, 
     for i in range(layers):
         if family != "olmo2":
             add(f"blk.{i}.attn_norm.weight", (width,))
-        for name, rows in (("q", heads * head), ("k", kv_heads * head), ("v", kv_heads * head)):
+        if family == "phi3":
+            add(f"blk.{i}.attn_qkv.weight", ((heads + 2 * kv_heads) * head, width))
+        for name, rows in () if family == "phi3" else (("q", heads * head), ("k", kv_heads * head), ("v", kv_heads * head)):
             add(f"blk.{i}.attn_{name}.weight", (rows, width))
             if family == "qwen2":
                 add(f"blk.{i}.attn_{name}.bias", (rows,))
@@ -186,8 +204,9 @@ def write(path, family, vocabulary, width, heads, kv_heads, head, feed, layers, 
             add(f"blk.{i}.attn_k_norm.weight", (head * (kv_heads if family == "olmo2" else 1),))
         add(f"blk.{i}.attn_output.weight", (width, heads * head), Q.Q8_0 if family == "qwen3" else None)
         add(f"blk.{i}.{'post_attention' if family == 'olmo2' else 'ffn'}_norm.weight", (width,))
-        add(f"blk.{i}.ffn_gate.weight", (feed, width))
-        add(f"blk.{i}.ffn_up.weight", (feed, width))
+        if family != "phi3":
+            add(f"blk.{i}.ffn_gate.weight", (feed, width))
+        add(f"blk.{i}.ffn_up.weight", (feed * (2 if family == "phi3" else 1), width))
         add(f"blk.{i}.ffn_down.weight", (width, feed))
         if family == "olmo2":
             add(f"blk.{i}.post_ffw_norm.weight", (width,))
@@ -228,6 +247,7 @@ models_made = {
     "qwen3": model("qwen3", byte_level, 256, 2, 1, 64, 256, 1, [Q.Q6_K, Q.Q4_K, Q.Q5_K], tied=True),
     "smollm3": model("smollm3", byte_level, 32, 4, 2, 8, 32, 4, [Q.Q8_0], tied=True),
     "olmo2": model("olmo2", byte_level, 32, 4, 2, 8, 32, 2, [Q.BF16], tied=False),
+    "phi3": model("phi3", phi_pieces, 64, 4, 2, 16, 48, 2, [Q.F16], tied=False),
 }
 expected = {"texts": TEXTS, **{name: by_llama(*made) for name, made in models_made.items()}}
 (OUT / "expected.json").write_text(json.dumps(expected) + "\n")

@@ -2,6 +2,7 @@
 import { totalmem } from 'node:os';
 import { type RunConfig, runConfigSchema } from '../contract/run-config.ts';
 import type { Estimate } from '../contract/window-api.ts';
+import { loraSpecs } from '../engine/model/lora.ts';
 import type { ModelConfig } from '../engine/model/model-config.ts';
 import { weightSpecs } from '../engine/model/weight-specs.ts';
 import { elementCount } from '../engine/runtime/parameters.ts';
@@ -30,14 +31,10 @@ export function memoryParts(
   model: ModelConfig,
   { train, limits, rolloutBatch }: RunConfig,
 ): Estimate['memory']['parts'] {
-  const specs = weightSpecs(model);
-  const all = specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  const trainable =
-    train.parameters === 'full'
-      ? all
-      : specs
-          .filter(({ name }) => train.lora.targets.some((target) => name.includes(target)))
-          .reduce((sum, { shape }) => sum + train.lora.rank * (shape[0] + (shape[1] ?? 0)), 0);
+  const sizeOf = (specs: readonly { shape: readonly number[] }[]) =>
+    specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  const all = sizeOf(weightSpecs(model));
+  const trainable = train.parameters === 'full' ? all : sizeOf(loraSpecs(model, train.lora));
   const tokens = Math.min(limits.tokens, model.maxPositions);
   const perLayer = 16 * model.hiddenSize + 4 * model.feedForwardSize;
   // computed again: the inputs of all layers, the inside of one, and a part of the head

@@ -24,15 +24,16 @@ const positive: Options = { domain: [0.5, 2] };
 const indices = (x: Value, list: number[], shape: Shape = [list.length]) =>
   ops.reshape(x.graph.constant('int64', list), shape);
 
-/** Rotary embedding from primitives: the two halves of each head turned by the angle of the row's position. */
+/** Rotary embedding from primitives: the first components of each head, in halves, turned by the angle of the row's position. */
 function rotary(x: Value, rows: number[], cosines: Value, sines: Value, heads: number): Value {
   const [batch, length, width] = x.shape as number[];
-  const half = width / heads / 2;
+  const half = cosines.shape[1] as number;
+  const parts = [half, half, width / heads - 2 * half].filter((size) => size > 0);
   const table = (all: Value) => ops.reshape(ops.gather(all, indices(x, rows)), [batch, length, 1, half]);
   const [cos, sin] = [table(cosines), table(sines)];
-  const [a, b] = ops.split(ops.reshape(x, [batch, length, heads, 2 * half]), [half, half], 3);
+  const [a, b, ...rest] = ops.split(ops.reshape(x, [batch, length, heads, width / heads]), parts, 3);
   const turned = [ops.sub(ops.mul(a, cos), ops.mul(b, sin)), ops.add(ops.mul(b, cos), ops.mul(a, sin))];
-  return ops.reshape(ops.concat(turned, 3), [batch, length, width]);
+  return ops.reshape(ops.concat([...turned, ...rest], 3), [batch, length, width]);
 }
 const rows = [0, 1, 2, 4, 5, 6];
 const tables = (x: Value) =>
@@ -100,6 +101,7 @@ export const gradientCases: Row[] = [
   ['GatherElements', '[3,2]', ([a]) => ops.mul(ops.gatherElements(a, indices(a, [2, 0], [1, 2]), 0), a)],
   ['ScatterElements', '[2,3] [2,2]', ([a, b]) => ops.scatterAdd(a, indices(a, [1, 1, 0, 2], [2, 2]), b, 1)],
   ['CumSum', '[2,3]', ([a]) => ops.cumulativeSum(a, 1)],
+  ['CumSum', '[2,3]', ([a]) => ops.cumulativeSum(ops.mul(a, a), 1, true)],
   ['CumSum', '[3,2]', ([a]) => ops.cumulativeSum(ops.mul(a, a), -2)],
   ['ReduceSum', '[2,3,2]', ([a]) => ops.reduceSum(a, [0, -1])],
   ['ReduceSum', '[2,3]', ([a]) => ops.reduceSum(a, [0], false)],
@@ -133,10 +135,13 @@ export const gradientCases: Row[] = [
       return ['FusedMatMul', shapes, ([a, b]) => ops.matmul(a, b, { ...options, fused: true }), { like }];
     }),
   ),
-  [
-    'RotaryEmbedding',
-    '[2,3,8]',
-    ([a]) => ops.fusedRotary(a, indices(a, rows, [2, 3]), ...(tables(a) as [Value, Value]), 2),
-    { like: ([a]) => rotary(a, rows, ...(tables(a) as [Value, Value]), 2), float32Only: true },
-  ],
+  // all of a head is turned, or the first four components of six
+  ...['[2,3,8]', '[2,3,12]'].map(
+    (shape): Row => [
+      'RotaryEmbedding',
+      shape,
+      ([a]) => ops.fusedRotary(a, indices(a, rows, [2, 3]), ...(tables(a) as [Value, Value]), 2),
+      { like: ([a]) => rotary(a, rows, ...(tables(a) as [Value, Value]), 2), float32Only: true },
+    ],
+  ),
 ];

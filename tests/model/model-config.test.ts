@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { type ErrorCode, ParetuneError } from '../../src-main/contract/errors.ts';
+import { runConfigSchema } from '../../src-main/contract/run-config.ts';
+import { memoryParts } from '../../src-main/engine-process/memory-estimate.ts';
 import { parseModelConfig, toConfigJson } from '../../src-main/engine/model/model-config.ts';
+import { familyNames } from '../../src-main/engine/model/model-families.ts';
+import { ropeTables } from '../../src-main/engine/model/rope.ts';
 import { weightSpecs } from '../../src-main/engine/model/weight-specs.ts';
 
 const base = {
@@ -18,6 +22,9 @@ const base = {
   eos_token_id: 2,
 };
 const llama3 = { factor: 8, high_freq_factor: 4, low_freq_factor: 1, original_max_position_embeddings: 64 };
+
+const longrope = { short_factor: [1, 1.1, 1.2, 2, 2, 2], long_factor: [1, 2, 3, 4, 5, 6] };
+const phi3 = { model_type: 'phi3', original_max_position_embeddings: 64, partial_rotary_factor: 0.75 };
 
 function refusal(changes: object): ParetuneError {
   try {
@@ -53,8 +60,38 @@ describe('parseModelConfig', () => {
     assert.deepEqual([smollm3.unrotatedLayers, smollm3.tiedEmbeddings, smollm3.rope.theta], [[3, 7], true, 2_000_000]);
     const olmo2 = parseModelConfig({ ...base, model_type: 'olmo2' });
     assert.deepEqual([olmo2.normEpsilon, olmo2.blockNorms, olmo2.qkNorm], [1e-5, 'after', 'heads']);
+    const phi3 = parseModelConfig({ ...base, model_type: 'phi3', sliding_window: 7 });
+    assert.deepEqual([phi3.normEpsilon, phi3.fusedProjections, phi3.qkvBias], [1e-5, true, false]);
+    assert.deepEqual([phi3.slidingLayers, phi3.slidingWindow], [[0, 1], 7]);
     const biased = parseModelConfig({ ...base, attention_bias: true, mlp_bias: true });
     assert.deepEqual([biased.qkvBias, biased.outputBias, biased.mlpBias], [true, true, true]);
+  });
+
+  test("reads LongRoPE under all of its names, ends where its short factors do, and keeps the file's length", () => {
+    const rope_parameters = { rope_type: 'longrope', partial_rotary_factor: 0.75, ...longrope };
+    const now = parseModelConfig({ ...base, ...phi3, partial_rotary_factor: undefined, rope_parameters });
+    for (const type of ['longrope', 'su', 'yarn']) {
+      assert.deepEqual(parseModelConfig({ ...base, ...phi3, rope_scaling: { type, ...longrope } }), now);
+    }
+    assert.deepEqual(now.rope, {
+      theta: 10_000,
+      dim: 12,
+      scaling: {
+        kind: 'longrope',
+        shortFactors: longrope.short_factor,
+        longFactors: longrope.long_factor,
+        originalMaxPositions: 64,
+        longMaxPositions: 512,
+      },
+    });
+    assert.equal(now.maxPositions, 64);
+    assert.equal(toConfigJson(now).max_position_embeddings, 512);
+    const { cosines, sines } = ropeTables(now.rope, 2);
+    const amplitude = Math.sqrt(1 + Math.log(8) / Math.log(64));
+    const close = (value: number, expected: number) => assert.ok(Math.abs(value - expected) < 1e-6, `${value}`);
+    close(cosines[0], amplitude);
+    close(sines[6], amplitude * Math.sin(1));
+    close(sines[7], amplitude * Math.sin(10_000 ** (-2 / 12) / 1.1));
   });
 
   test('reads token ids that are numbers, lists, null, absent or -1', () => {
@@ -72,7 +109,7 @@ describe('parseModelConfig', () => {
   });
 
   const refused: [string, object, RegExp][] = [
-    ...['gemma2', 'gemma3_text', 'phi3small', 'phi', 'mixtral', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
+    ...['gemma2', 'gemma3_text', 'phi3small', 'phi', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
       type,
       { model_type: type },
       new RegExp(`model_type is "${type}"`),
@@ -110,6 +147,17 @@ describe('parseModelConfig', () => {
     ],
     ['partial rotary', { partial_rotary_factor: 0.5 }, /partial_rotary_factor is 0.5/],
     [
+      'another rope type of a Phi-3',
+      { ...phi3, rope_scaling: { type: 'linear', factor: 2 } },
+      /"linear".*default, longrope/,
+    ],
+    ['LongRoPE of another family', { rope_scaling: { type: 'longrope', ...longrope } }, /rope_type is "longrope"/],
+    [
+      'a sharpness of its own of LongRoPE',
+      { ...phi3, rope_scaling: { type: 'longrope', attention_factor: 1.5, ...longrope } },
+      /rope_scaling.attention_factor is 1.5; supported is 1.22/,
+    ],
+    [
       'partial rotary in the new key',
       { rope_parameters: { rope_type: 'default', partial_rotary_factor: 0.25 } },
       /partial_rotary_factor is 0.25/,
@@ -119,6 +167,31 @@ describe('parseModelConfig', () => {
     ['experts', { num_local_experts: 8 }, /num_local_experts is 8/],
     ['quantized weights', { quantization_config: { bits: 4 } }, /quantization_config/],
   ];
+  // as their own config.json describe them: with keys that ours have not, and without some that ours need
+  const others: Record<string, object> = {
+    gpt2: { n_embd: 768, n_layer: 12, n_head: 12, n_positions: 1024, vocab_size: 50_257 },
+    mamba: { hidden_size: 768, state_size: 16, num_hidden_layers: 24, vocab_size: 50_280 },
+    mixtral: { ...base, num_local_experts: 8, num_experts_per_tok: 2 },
+    qwen3_moe: { ...base, num_experts: 128, moe_intermediate_size: 768 },
+    gemma3: { text_config: base, vision_config: { hidden_size: 1152 } },
+    bert: { ...base, type_vocab_size: 2 },
+    t5: { d_model: 512, num_layers: 6, vocab_size: 32_128 },
+  };
+  for (const [name, config] of Object.entries(others)) {
+    test(`refuses ${name} by its name, with all that is supported`, () => {
+      assert.throws(
+        () => parseModelConfig({ ...config, model_type: name }),
+        (error) => {
+          assert.ok(error instanceof ParetuneError, String(error));
+          assert.ok(error.message.startsWith(`config.json: model_type is "${name}"; supported is `), error.message);
+          for (const family of familyNames) assert.ok(error.message.includes(family), family);
+          assert.match(error.hint, /Choose a Llama, Mistral, .* model in its plain, dense, unquantized form/);
+          return error.code === 'unsupported';
+        },
+      );
+    });
+  }
+
   for (const [what, changes, message] of refused) {
     test(`refuses ${what} by key and value`, () => {
       const error = refusal(changes);
@@ -146,6 +219,9 @@ describe('parseModelConfig', () => {
   });
 
   const malformed: [object, RegExp][] = [
+    [{ ...phi3, partial_rotary_factor: 0.7 }, /no pairs/],
+    [{ ...phi3, rope_scaling: { type: 'longrope', ...longrope, long_factor: [1] } }, /long_factor has 1 numbers for 6/],
+    [{ ...phi3, sliding_window: 0 }, /sliding_window is 0/],
     [{ hidden_size: 1e9 }, /hidden_size/],
     [{ num_hidden_layers: 2.5 }, /num_hidden_layers/],
     [{ num_key_value_heads: 3 }, /multiple of num_key_value_heads 3/],
@@ -191,6 +267,8 @@ describe('toConfigJson', () => {
       { model_type: 'smollm3', no_rope_layers: [0, 1], mlp_bias: true, attention_bias: true },
       { model_type: 'smollm3', tie_word_embeddings: false, no_rope_layer_interval: 2 },
       { model_type: 'olmo2' },
+      { ...phi3, rope_scaling: { type: 'su', ...longrope }, sliding_window: 7 },
+      { model_type: 'phi3' },
     ]) {
       const config = parseModelConfig({ ...base, ...changes });
       const written = JSON.parse(JSON.stringify(toConfigJson(config, { dtype: 'float32' })));
@@ -218,8 +296,58 @@ describe('weightSpecs', () => {
     assert.deepEqual(olmo2.get('model.layers.0.self_attn.k_norm.weight'), [32]);
     assert.equal(olmo2.has('model.layers.0.input_layernorm.weight'), false);
     assert.deepEqual(olmo2.get('model.layers.1.post_feedforward_layernorm.weight'), [64]);
+    const phi3 = shapes({ model_type: 'phi3' });
+    assert.deepEqual(phi3.get('model.layers.0.self_attn.qkv_proj.weight'), [128, 64]);
+    assert.deepEqual(phi3.get('model.layers.1.mlp.gate_up_proj.weight'), [256, 64]);
+    assert.equal(phi3.size, 2 + 2 * 6 + 1);
     const qwen3 = shapes({ model_type: 'qwen3', head_dim: 24 });
     assert.deepEqual(qwen3.get('model.layers.0.self_attn.q_norm.weight'), [24]);
     assert.deepEqual(qwen3.get('model.layers.0.self_attn.o_proj.weight'), [64, 96]);
   });
+
+  /** sizes from the models' own files; the parameters that transformers counts, and those of PEFT's adapter of rank 16 */
+  const published: [string, object, number, number][] = [
+    [
+      'Phi-3-mini-4k',
+      {
+        model_type: 'phi3',
+        vocab_size: 32_064,
+        hidden_size: 3072,
+        intermediate_size: 8192,
+        num_hidden_layers: 32,
+        num_attention_heads: 32,
+        num_key_value_heads: 32,
+        max_position_embeddings: 4096,
+        sliding_window: 2047,
+      },
+      3_821_079_552,
+      25_165_824,
+    ],
+    [
+      'Phi-4-mini',
+      {
+        model_type: 'phi3',
+        vocab_size: 200_064,
+        hidden_size: 3072,
+        intermediate_size: 8192,
+        num_hidden_layers: 32,
+        num_attention_heads: 24,
+        num_key_value_heads: 8,
+        partial_rotary_factor: 0.75,
+        tie_word_embeddings: true,
+      },
+      3_836_021_760,
+      23_068_672,
+    ],
+  ];
+  for (const [name, sizes, parameters, adapter] of published) {
+    test(`counts the parameters of ${name}, and what an adapter on it takes`, () => {
+      const config = parseModelConfig({ ...base, ...sizes });
+      const count = weightSpecs(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+      assert.equal(count, parameters);
+      const run = runConfigSchema.parse({ model: '-', tasks: ['-'], train: { parameters: 'lora' } });
+      const parts = new Map(memoryParts(config, run).map(({ name: part, bytes }) => [part, bytes]));
+      assert.deepEqual([parts.get('weights'), parts.get('optimizer')], [8 * parameters, 12 * adapter]);
+    });
+  }
 });

@@ -10,7 +10,7 @@ import { type BlockType, dequantize } from '../../src-main/engine/weights/gguf-b
 import { openGgufModel } from '../../src-main/engine/weights/gguf-model.ts';
 import { openSafetensors, readFloatTensor, writeTensors } from '../../src-main/engine/weights/safetensors.ts';
 import { weightSpecs } from '../../src-main/engine/model/weight-specs.ts';
-import { expectedOfGguf, floatsOf, ggufFamilies, ggufFolder, ggufPath } from './gguf-fixtures.ts';
+import { expectedOfGguf, floatsOf, ggufFamilies, type GgufFamily, ggufFolder, ggufPath } from './gguf-fixtures.ts';
 import { loadsOrRefuses, mutationOf } from './gguf-mutations.ts';
 import { entry, floatTensors, ggufBytes, type Parts, tensorInfo, text, u32, u64 } from './gguf-writer.ts';
 
@@ -44,7 +44,8 @@ describe('openGgufModel', () => {
         }
         assert.equal(sum.digest('hex'), hash, name);
       }
-      assert.equal(tensors.size, Object.keys(hashes).length + (family === 'llama' ? 1 : 0));
+      const rotaryFactors = { llama: 1, phi3: 2 } as Partial<Record<GgufFamily, number>>;
+      assert.equal(tensors.size, Object.keys(hashes).length + (rotaryFactors[family] ?? 0));
     });
 
     test(`writes the ${family} file as safetensors with the same numbers`, () => {
@@ -83,6 +84,20 @@ describe('openGgufModel', () => {
     );
     assert.deepEqual([qwen3.headDim, qwen3.hiddenSize, qwen3.heads], [64, 256, 2]);
     assert.deepEqual([llama.bosTokenId, llama.eosTokenIds, qwen2.eosTokenIds], [1, [375], [288]]);
+  });
+
+  test("reads Phi-3's fused matrices, the part of a head that is turned, and LongRoPE's factors", () => {
+    const { config, readWeight } = openGgufModel(ggufPath('phi3'));
+    assert.deepEqual([config.headDim, config.rope.dim, config.slidingWindow, config.maxPositions], [16, 12, null, 256]);
+    assert.deepEqual(config.rope.scaling, {
+      kind: 'longrope',
+      shortFactors: [1, 1.2, 1.4, 1.6, 1.8, 2],
+      longFactors: [1, 1.6, 2.2, 2.8, 3.4, 4],
+      originalMaxPositions: 256,
+      longMaxPositions: 512,
+    });
+    assert.deepEqual(readWeight('model.layers.0.mlp.gate_up_proj.weight').shape, [96, 64]);
+    assert.deepEqual(readWeight('model.layers.1.self_attn.qkv_proj.weight').shape, [128, 64]);
   });
 
   const whole = { type: 'u32', value: 1 } as const;
@@ -159,12 +174,14 @@ describe('openGgufModel', () => {
   });
 
   test('refuses by its key what would change a logit', () => {
+    const other = (name: string) => entry('general.architecture', { type: 'string', value: name });
     const cases: [string, Buffer, RegExp][] = [
-      [
+      ...['gpt2', 'qwen3moe', 'bert'].map((name): [string, Buffer, RegExp] => [
         'general.architecture',
-        entry('general.architecture', { type: 'string', value: 'mamba' }),
-        /architecture is "mamba"; supported is llama, qwen2/,
-      ],
+        other(name),
+        new RegExp(`architecture is "${name}"; supported is llama, qwen2, qwen3, smollm3, olmo2, phi3`),
+      ]),
+      ['general.architecture', other('mamba'), /architecture is "mamba"; supported is llama, qwen2/],
       ['x', entry('llama.expert_count', { type: 'u32', value: 8 }), /llama.expert_count is 8; supported is 0/],
       ['x', entry('llama.logit_scale', { type: 'f32', value: 2 }), /llama.logit_scale is 2/],
       ['x', entry('llama.attention.sliding_window', { type: 'u32', value: 4096 }), /sliding_window is 4096/],

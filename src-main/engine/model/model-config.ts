@@ -48,7 +48,7 @@ const count = (most: number) => z.int().min(1).max(most);
 const tokenId = z.int().min(-1);
 
 const configSchema = z.looseObject({
-  model_type: z.string(),
+  model_type: z.enum(familyNames),
   architectures: z.array(z.string()).nullish(),
   hidden_size: count(65_536),
   num_hidden_layers: count(1_024),
@@ -96,15 +96,19 @@ const NEUTRAL_VALUES: Record<string, Json> = {
  * key, its value and what is supported) where it describes a model that this version does not build.
  */
 export function parseModelConfig(json: unknown): ModelConfig {
+  // other architectures have other keys: they are refused by their name, before any key is missed
+  const named = z.looseObject({ model_type: z.string() }).safeParse(json);
+  if (named.success && !(familyNames as string[]).includes(named.data.model_type)) {
+    throw unsupported('model_type', named.data.model_type, familyNames.join(', '));
+  }
   const parsed = configSchema.safeParse(json);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0];
     throw badConfig(path.length === 0 ? `not a model configuration (${message})` : `${path.join('.')}: ${message}`);
   }
   const raw = parsed.data;
-  const family = familyNames.find((name) => name === raw.model_type);
-  if (family === undefined) throw unsupported('model_type', raw.model_type, familyNames.join(', '));
-  const traits = families[family];
+  const traits = families[raw.model_type];
+  const family = raw.model_type;
   refuseOtherArchitectures(raw, family);
 
   const heads = raw.num_attention_heads;

@@ -86,7 +86,7 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, unknown>, where: str
       version: '1.0',
       truncation: null,
       padding: null,
-      added_tokens: addedTokens(vocabulary),
+      added_tokens: addedTokens(vocabulary, metadata.get('general.name')),
       normalizer: parts.normalizer,
       pre_tokenizer: parts.preTokenizer,
       post_processor: addBos ? startsWith(bos, ids.get(bos)!) : null,
@@ -214,12 +214,20 @@ function sentencePiece({ where, raw, tokens, types, ids }: Vocabulary): Parts {
   };
 }
 
-/** Control tokens are special; tokens of the user are found in text too, but say something. */
-function addedTokens({ tokens, types }: Vocabulary): Json[] {
-  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+/** Tokens of Phi-3 that leave the white space behind them alone. */
+const PHI3_PLAIN = ['<unk>', '<s>', '<|endoftext|>'];
+
+/**
+ * Control tokens are special; tokens of the user are found in text too, but say something. Those of Phi-3 swallow the white
+ * space behind them, which no key says: llama.cpp knows it by the model's name, and so do we.
+ */
+function addedTokens({ tokens, types }: Vocabulary, modelName: unknown): Json[] {
+  const phi3 = /phi-?3/i.test(String(modelName));
   return tokens.flatMap((content, id) => {
     const special = types[id] === CONTROL || types[id] === UNKNOWN;
-    return special || types[id] === ADDED ? [{ id, content, ...flags, special }] : [];
+    if (!special && types[id] !== ADDED) return [];
+    const rstrip = phi3 && !PHI3_PLAIN.includes(content);
+    return [{ id, content, single_word: false, lstrip: false, rstrip, normalized: false, special }];
   });
 }
 

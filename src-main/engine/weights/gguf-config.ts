@@ -1,23 +1,18 @@
 /**
- * What a GGUF file says its model is, in Hugging Face's terms: a config.json, the names of its weights and the order of
- * their rows. Whatever would change a logit and is not modelled is refused by its key; nothing is read from the tensors
- * but the rotary factors of Llama 3.
+ * What a GGUF file says its model is, as Hugging Face's config.json says it. Whatever would change a logit and is not
+ * modelled is refused by its key; nothing is read from the tensors but the factors of rotary frequencies.
  *
- * Source: llama.cpp's gguf-py constants and its converter. It stores the rows of each query and key head of Llama and
- * SmolLM3 with the two halves of a rotary pair next to each other, while Hugging Face keeps the halves apart; and Llama 3's
- * rotary scaling as one factor a frequency, from which its four settings are found again here and checked.
+ * Source: llama.cpp's gguf-py constants and its converter. It stores Llama 3's rotary scaling as one factor a frequency,
+ * from which its four settings are found again here and checked.
  */
 import { ParetuneError } from '../../contract/errors.ts';
 import type { Json } from '../../contract/records.ts';
+import { families, familyTitles } from '../model/model-families.ts';
 import type { GgufFile } from './gguf.ts';
+import { architectures, type RopeFactors } from './gguf-architectures.ts';
 import type { GgufValue } from './gguf-cursor.ts';
 
-/** As llama.cpp names them; a Mistral is a `llama` there. */
-const FAMILIES = ['llama', 'qwen2', 'qwen3', 'smollm3', 'olmo2'];
-/** Those whose rows of queries and keys llama.cpp stores in pairs. */
-const PAIRED = ['llama', 'smollm3'];
-
-/** Keys below the architecture's name that describe, or are read below. */
+/** Keys below any architecture's name that describe, or are read below. */
 const KNOWN = new Set([
   'block_count',
   'context_length',
@@ -50,36 +45,38 @@ const NEUTRAL: Record<string, GgufValue> = {
 };
 
 /** The config.json that the metadata stand for; `parseModelConfig` checks its numbers. Throws `bad-file` or `unsupported`. */
-export function ggufConfigJson(file: GgufFile, ropeFactors: Float32Array | null): Record<string, Json> {
+export function ggufConfigJson(file: GgufFile, ropeFactors: RopeFactors): Record<string, Json> {
   const { path, metadata, tensors } = file;
-  const family = metadata.get('general.architecture');
-  if (typeof family !== 'string') throw badMetadata(path, 'general.architecture', family);
-  if (!FAMILIES.includes(family)) throw unsupported(path, 'general.architecture', family, FAMILIES.join(', '));
-  const key = (name: string) => `${family}.${name}`;
-  for (const [name, value] of metadata) {
-    if (!name.startsWith(key('')) || KNOWN.has(name.slice(family.length + 1))) continue;
-    const neutral = NEUTRAL[name.slice(family.length + 1)];
-    if (neutral === undefined || value !== neutral)
-      throw unsupported(path, name, value, String(neutral ?? 'no such key'));
+  const name = metadata.get('general.architecture');
+  if (typeof name !== 'string') throw badMetadata(path, 'general.architecture', name);
+  if (!Object.hasOwn(architectures, name)) {
+    throw unsupported(path, 'general.architecture', name, Object.keys(architectures).join(', '));
   }
-  const optional = (name: string): number | null => {
-    const value = metadata.get(name);
-    if (value === undefined) return null;
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw badMetadata(path, name, value);
-    return value;
-  };
+  const { family, keys } = architectures[name];
+  const { biasKeys } = families[family];
+  const key = (below: string) => `${name}.${below}`;
+  for (const [entry, value] of metadata) {
+    const below = entry.slice(key('').length);
+    if (!entry.startsWith(key('')) || KNOWN.has(below) || keys.includes(below)) continue;
+    const neutral = NEUTRAL[below];
+    if (neutral === undefined || value !== neutral)
+      throw unsupported(path, entry, value, String(neutral ?? 'no such key'));
+  }
+  const optional = (entry: string) => numberAt(file, entry);
   const required = (name: string): number => optional(key(name)) ?? fail(badMetadata(path, key(name), undefined));
 
   const heads = required('attention.head_count');
   const headDim = optional(key('attention.key_length')) ?? required('embedding_length') / heads;
-  for (const name of ['attention.value_length', 'rope.dimension_count']) {
-    const value = optional(key(name)) ?? headDim;
-    if (value !== headDim) throw unsupported(path, key(name), value, `${headDim}, the size of a head`);
-  }
+  const theta = optional(key('rope.freq_base')) ?? 10_000;
+  const original = optional(key('rope.scaling.original_context_length'));
+  const turned = optional(key('rope.dimension_count')) ?? headDim;
+  const valueDim = optional(key('attention.value_length')) ?? headDim;
+  const whole = `${headDim}, the size of a head`;
+  if (valueDim !== headDim) throw unsupported(path, key('attention.value_length'), valueDim, whole);
+  if (turned !== headDim && !families[family].partialRotary)
+    throw unsupported(path, key('rope.dimension_count'), turned, whole);
   const vocabulary = tensors.get('token_embd.weight')?.shape[0];
   if (vocabulary === undefined) throw badMetadata(path, 'token_embd.weight', undefined);
-  // floats are kept in 32 bits; the shortest text of one is the number that was meant
-  const meant = (value: number) => Number(value.toPrecision(7));
   const ids = ['eos', 'eot', 'eom'].map((name) => optional(`tokenizer.ggml.${name}_token_id`));
   const inVocabulary = (id: number | null) => (id !== null && id < vocabulary ? id : null);
   const stops = [...new Set(ids.map(inVocabulary).filter((id) => id !== null))];
@@ -95,13 +92,46 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: Float32Array | null)
     max_position_embeddings: required('context_length'),
     rms_norm_eps: meant(required('attention.layer_norm_rms_epsilon')),
     tie_word_embeddings: !tensors.has('output.weight'),
-    ...(family === 'qwen2' ? {} : { attention_bias: tensors.has('blk.0.attn_q.bias') }),
-    ...(PAIRED.includes(family) ? { mlp_bias: tensors.has('blk.0.ffn_gate.bias') } : {}),
-    rope_theta: meant(optional(key('rope.freq_base')) ?? 10_000),
-    rope_scaling: ropeScaling(file, key, ropeFactors, headDim, optional(key('rope.freq_base')) ?? 10_000),
+    ...(biasKeys.includes('attention_bias') ? { attention_bias: tensors.has('blk.0.attn_q.bias') } : {}),
+    ...(biasKeys.includes('mlp_bias') ? { mlp_bias: tensors.has('blk.0.ffn_gate.bias') } : {}),
+    // 0 stands for none
+    sliding_window: optional(key('attention.sliding_window')) || null,
+    partial_rotary_factor: turned / headDim,
+    rope_theta: meant(theta),
+    ...(original === null ? {} : { original_max_position_embeddings: original }),
+    rope_scaling:
+      ropeFactors['rope_factors_short.weight'] || ropeFactors['rope_factors_long.weight']
+        ? longRope(file, key, ropeFactors)
+        : ropeScaling(file, key, ropeFactors['rope_freqs.weight'] ?? null, headDim, theta),
     bos_token_id: inVocabulary(optional('tokenizer.ggml.bos_token_id')),
     eos_token_id: stops,
     pad_token_id: inVocabulary(optional('tokenizer.ggml.padding_token_id')),
+  };
+}
+
+/** The number that the metadata hold under a key, null where they hold nothing. */
+function numberAt({ path, metadata }: GgufFile, key: string): number | null {
+  const value = metadata.get(key);
+  if (value === undefined) return null;
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw badMetadata(path, key, value);
+  return value;
+}
+
+/** Floats are kept in 32 bits; the shortest text of one is the number that was meant. */
+const meant = (value: number) => Number(value.toPrecision(7));
+
+/** Phi-3's LongRoPE, whose factors are tensors. */
+function longRope(file: GgufFile, key: (below: string) => string, factors: RopeFactors): { [key: string]: Json } {
+  const { path, metadata } = file;
+  const type = metadata.get(key('rope.scaling.type')) ?? 'longrope';
+  if (type !== 'longrope' && type !== 'none') throw unsupported(path, key('rope.scaling.type'), type, 'longrope');
+  const list = (name: keyof RopeFactors) =>
+    Array.from(factors[name] ?? fail(badMetadata(path, name, undefined)), meant);
+  return {
+    type: 'longrope',
+    short_factor: list('rope_factors_short.weight'),
+    long_factor: list('rope_factors_long.weight'),
+    attention_factor: numberAt(file, key('rope.scaling.attn_factor')),
   };
 }
 
@@ -146,46 +176,6 @@ function llama3Scaling(factors: Float32Array, headDim: number, theta: number): {
   };
 }
 
-const WHOLE: Record<string, string> = {
-  'token_embd.weight': 'model.embed_tokens.weight',
-  'output_norm.weight': 'model.norm.weight',
-  'output.weight': 'lm_head.weight',
-};
-const OF_LAYER: Record<string, string> = {
-  attn_norm: 'input_layernorm',
-  attn_q: 'self_attn.q_proj',
-  attn_k: 'self_attn.k_proj',
-  attn_v: 'self_attn.v_proj',
-  attn_q_norm: 'self_attn.q_norm',
-  attn_k_norm: 'self_attn.k_norm',
-  attn_output: 'self_attn.o_proj',
-  post_attention_norm: 'post_attention_layernorm',
-  ffn_norm: 'post_attention_layernorm',
-  post_ffw_norm: 'post_feedforward_layernorm',
-  ffn_gate: 'mlp.gate_proj',
-  ffn_up: 'mlp.up_proj',
-  ffn_down: 'mlp.down_proj',
-};
-
-/** Hugging Face's name of a tensor, the name itself where we know none; null for the rotary factors, which are in the config. */
-export function ggufWeightName(name: string): string | null {
-  if (name === 'rope_freqs.weight') return null;
-  if (Object.hasOwn(WHOLE, name)) return WHOLE[name];
-  const [, layer, part, kind] = /^blk\.(\d{1,4})\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
-  if (part === undefined || !Object.hasOwn(OF_LAYER, part)) return name;
-  return `model.layers.${Number(layer)}.${OF_LAYER[part]}.${kind}`;
-}
-
-/** For each row of a weight of ours the row of the file's, null where they are the same. Source: the header of this file. */
-export function ggufRowOrder(family: string, name: string, rows: number, headDim: number): Uint32Array | null {
-  if (!PAIRED.includes(family) || !/\.self_attn\.[qk]_proj\.(weight|bias)$/.test(name)) return null;
-  const halfDim = headDim / 2;
-  return Uint32Array.from({ length: rows }, (_, row) => {
-    const within = row % headDim;
-    return row - within + 2 * (within % halfDim) + Math.floor(within / halfDim);
-  });
-}
-
 function fail(error: ParetuneError): never {
   throw error;
 }
@@ -204,6 +194,6 @@ function badMetadata(path: string, key: string, value: unknown): ParetuneError {
 
 function unsupported(path: string, key: string, value: unknown, supported: string): ParetuneError {
   return new ParetuneError('unsupported', `${path}: ${key} is ${shown(value)}; supported is ${supported}.`, {
-    hint: 'Choose a Llama, Mistral, Qwen2, Qwen2.5, Qwen3, SmolLM3 or OLMo 2 model in its plain, dense form.',
+    hint: `Choose a ${familyTitles} model in its plain, dense form.`,
   });
 }

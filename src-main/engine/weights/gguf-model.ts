@@ -9,7 +9,8 @@ import { checkShapes } from './check-shapes.ts';
 import { damagedFile } from './file-ranges.ts';
 import { type GgufFile, openGguf, rowsOf } from './gguf.ts';
 import { dequantize } from './gguf-blocks.ts';
-import { ggufConfigJson, ggufRowOrder, ggufWeightName } from './gguf-config.ts';
+import { ggufRowOrder, ggufWeightName, type RopeFactors, ropeFactorNames } from './gguf-architectures.ts';
+import { ggufConfigJson } from './gguf-config.ts';
 import type { FloatTensor, TensorSource } from './safetensors.ts';
 
 export type GgufModel = {
@@ -23,16 +24,11 @@ export type GgufModel = {
 /** Opens a GGUF file as a model. Throws `not-found`, `bad-file` or `unsupported`, each with the key or tensor it is about. */
 export function openGgufModel(path: string): GgufModel {
   const file = openGguf(path);
-  const factors = file.tensors.get('rope_freqs.weight');
-  if (factors !== undefined && factors.end - factors.begin > 65_536) {
-    throw damagedFile(path, 'GGUF', `rope_freqs.weight has the shape [${factors.shape}]`);
-  }
-  const ropeFactors = factors === undefined ? null : readFloats(file, 'rope_freqs.weight', null);
-  const config = parseModelConfig(ggufConfigJson(file, ropeFactors));
+  const config = parseModelConfig(ggufConfigJson(file, readRopeFactors(file)));
   /** ours -> the file's */
   const places = new Map<string, string>();
   for (const name of file.tensors.keys()) {
-    const ours = ggufWeightName(name);
+    const ours = ggufWeightName(config.family, name);
     if (ours === null) continue;
     if (places.has(ours)) throw damagedFile(path, 'GGUF', `${places.get(ours)} and ${name} are the same weight`);
     places.set(ours, name);
@@ -54,6 +50,15 @@ export function openGgufModel(path: string): GgufModel {
       return new Map(names.map((name) => [name, sourceOf(file, places.get(name)!, () => orderOf(name))]));
     },
   };
+}
+
+function readRopeFactors(file: GgufFile): RopeFactors {
+  const present = ropeFactorNames.filter((name) => file.tensors.has(name));
+  for (const name of present) {
+    const { begin, end, shape } = file.tensors.get(name)!;
+    if (end - begin > 65_536) throw damagedFile(file.path, 'GGUF', `${name} has the shape [${shape}]`);
+  }
+  return Object.fromEntries(present.map((name) => [name, readFloats(file, name, null)]));
 }
 
 function readFloats(file: GgufFile, place: string, order: Uint32Array | null): Float32Array {
