@@ -37,9 +37,24 @@ export function smallConfig(vocabulary = 96): ModelConfig {
   });
 }
 
+/** What other families have that this one has not: fused matrices, a window, a part of each head turned. */
+export function otherConfigs(): ModelConfig[] {
+  const sizes = {
+    vocab_size: 96,
+    hidden_size: 32,
+    intermediate_size: 48,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 16,
+    max_position_embeddings: 128,
+    sliding_window: 5,
+  };
+  return [parseModelConfig({ ...sizes, model_type: 'phi3', partial_rotary_factor: 0.5 })];
+}
+
 /** Random weights, and an adapter on all linear layers of which both halves are random too. */
-export function smallPolicies(vocabulary = 96): { full: Policy; lora: Policy } {
-  const config = smallConfig(vocabulary);
+export function smallPolicies(vocabulary = 96, config = smallConfig(vocabulary)): { full: Policy; lora: Policy } {
   const random = randomStream(1, 'webgpu');
   const full = randomPolicy(config, random, 0.2);
   const targets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
@@ -79,8 +94,9 @@ export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Gra
   const accumulating = provider === 'webgpu';
   const { full, lora } = smallPolicies();
   const large = smallPolicies(8192).lora;
+  const others = otherConfigs().flatMap((config) => Object.values(smallPolicies(96, config)));
   const objectives = ['supervised', policyObjective, { ...policyObjective, importance: 'sequence' }] as const;
-  const training = [full, lora].flatMap((policy) =>
+  const training = [full, lora, ...others].flatMap((policy) =>
     objectives.map((objective) =>
       trainingGraph(
         policy,
@@ -89,7 +105,7 @@ export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Gra
       ),
     ),
   );
-  const decoding = [full, lora, large].flatMap((policy) =>
+  const decoding = [full, lora, large, ...others].flatMap((policy) =>
     (['sampled', 'greedy'] as const).map((sampling) =>
       buildDecodeGraph(`decode-${sampling}`, {
         ...decoderOptions(policy, 64, false, provider),

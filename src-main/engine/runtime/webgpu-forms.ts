@@ -10,6 +10,7 @@ export const webgpuForms: Capabilities = {
     'Cast(bool) -> float32': true,
     'Cast(float32) -> int64': true,
     'Concat(float32, float32) -> float32': true,
+    'Concat(float32, float32, float32) -> float32': true,
     'Concat(float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32, float32) -> float32': true,
     'CumSum(float32, int64) -> float32': true,
     'Div(float32, float32) -> float32': true,
