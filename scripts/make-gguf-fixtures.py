@@ -5,7 +5,8 @@
 blocks.json    bytes of every number format with the floats of gguf-py's dequantizer
 tiny-*.gguf    random models: llama with a SentencePiece vocabulary and Llama 3's rotary factors in F32, qwen2 with
                byte-level BPE in blocks of 32, qwen3 in blocks of 256, smollm3 in Q8_0, olmo2 in BF16, phi3 in F16 with
-               fused matrices, rotary positions on a part of each head by LongRoPE's factors, and Phi-3's markup
+               fused matrices, rotary positions on a part of each head by LongRoPE's factors, and Phi-3's markup, gemma2 in
+               F16 with caps, windows and Gemma's SentencePiece vocabulary
 expected.json  by llama.cpp: the ids of texts, the logits after each token of one; by gguf-py: SHA-256 of each tensor's floats
 """
 
@@ -108,7 +109,8 @@ def byte_level(writer):
     return count
 
 
-def sentence_piece(writer, markup=("<|im_start|>", "<|im_end|>")):
+def sentence_piece(writer, first=("<unk>", "<s>", "</s>"), markup=("<|im_start|>", "<|im_end|>"), users=()):
+    """`first` begins with the unknown token and BOS, whatever their order in the file; `users` are found in text as they are."""
     base = Tokenizer(models.BPE())
     base.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     base.train_from_iterator([CORPUS], trainers.BpeTrainer(vocab_size=110, show_progress=False))
@@ -117,20 +119,30 @@ def sentence_piece(writer, markup=("<|im_start|>", "<|im_end|>")):
     letters, joined = [w for w in words if len(w) == 1], [w for w in words if len(w) > 1]
     extra = ["▁▁", "▁▁▁▁", "é", "ï", "世"]
     pieces = joined + extra[:2] + letters + extra[2:]
-    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces, *markup]
+    controls = sorted(first, key=["<pad>", "<eos>", "<bos>", "<unk>", "<s>", "</s>"].index)
+    tokens = [*controls, *(f"<0x{byte:02X}>" for byte in range(256)), *pieces, *users, *markup]
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
     writer.add_token_list(tokens)
-    writer.add_token_scores([0.0] * 259 + [-float(i) for i in range(len(pieces))] + [0.0] * len(markup))
-    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * len(pieces) + [3] * len(markup))
-    writer.add_bos_token_id(1)
+    scores = [0.0] * (len(controls) + 256) + [-float(i) for i in range(len(pieces))]
+    writer.add_token_scores(scores + [0.0] * (len(users) + len(markup)))
+    types = [2 if token == "<unk>" else 3 for token in controls] + [6] * 256 + [1] * len(pieces)
+    writer.add_token_types(types + [4] * len(users) + [3] * len(markup))
+    writer.add_bos_token_id(tokens.index(first[1]))
     writer.add_eos_token_id(len(tokens) - 1)
-    writer.add_unk_token_id(0)
+    writer.add_unk_token_id(tokens.index("<unk>"))
     return len(tokens)
 
 
 def phi_pieces(writer):
-    return sentence_piece(writer, ("<|endoftext|>", "<|im_start|>", "<|im_end|>"))
+    return sentence_piece(writer, markup=("<|endoftext|>", "<|im_start|>", "<|im_end|>"))
+
+
+def gemma_pieces(writer):
+    """No space before a text, other ids of the special tokens, runs of spaces and lines that are tokens of the user."""
+    writer.add_add_space_prefix(False)
+    first, markup = ("<unk>", "<bos>", "<pad>", "<eos>"), ("<start_of_turn>", "<end_of_turn>", "<|im_start|>", "<|im_end|>")
+    return sentence_piece(writer, first, markup, users=("\n\n", "  ", "   ", "<table>"))
 
 
 def model(family, vocabulary, width, heads, kv_heads, head, feed, layers, kinds, tied):
@@ -168,6 +180,10 @@ def write(path, family, vocabulary, width, heads, kv_heads, head, feed, layers, 
             writer.add_tensor(f"rope_factors_{length}.weight", np.linspace(1, top, head * 3 // 8, dtype=np.float32))
     else:
         writer.add_rope_dimension_count(head)
+    if family == "gemma2":
+        writer.add_attn_logit_softcapping(50.0)
+        writer.add_final_logit_softcapping(30.0)
+        writer.add_sliding_window(12)
     hashes = {}
     kinds = iter(kinds * 100)
 
@@ -199,16 +215,19 @@ def write(path, family, vocabulary, width, heads, kv_heads, head, feed, layers, 
             add(f"blk.{i}.attn_{name}.weight", (rows, width))
             if family == "qwen2":
                 add(f"blk.{i}.attn_{name}.bias", (rows,))
-        if family in ("qwen3", "olmo2"):
+        if family in ("qwen3", "olmo2", "gemma3"):
             add(f"blk.{i}.attn_q_norm.weight", (head * (heads if family == "olmo2" else 1),))
             add(f"blk.{i}.attn_k_norm.weight", (head * (kv_heads if family == "olmo2" else 1),))
         add(f"blk.{i}.attn_output.weight", (width, heads * head), Q.Q8_0 if family == "qwen3" else None)
-        add(f"blk.{i}.{'post_attention' if family == 'olmo2' else 'ffn'}_norm.weight", (width,))
+        if family in ("olmo2", "gemma2", "gemma3"):
+            add(f"blk.{i}.post_attention_norm.weight", (width,))
+        if family != "olmo2":
+            add(f"blk.{i}.ffn_norm.weight", (width,))
         if family != "phi3":
             add(f"blk.{i}.ffn_gate.weight", (feed, width))
         add(f"blk.{i}.ffn_up.weight", (feed * (2 if family == "phi3" else 1), width))
         add(f"blk.{i}.ffn_down.weight", (width, feed))
-        if family == "olmo2":
+        if family in ("olmo2", "gemma2", "gemma3"):
             add(f"blk.{i}.post_ffw_norm.weight", (width,))
     add("output_norm.weight", (width,))
     if not tied:
@@ -248,6 +267,7 @@ models_made = {
     "smollm3": model("smollm3", byte_level, 32, 4, 2, 8, 32, 4, [Q.Q8_0], tied=True),
     "olmo2": model("olmo2", byte_level, 32, 4, 2, 8, 32, 2, [Q.BF16], tied=False),
     "phi3": model("phi3", phi_pieces, 64, 4, 2, 16, 48, 2, [Q.F16], tied=False),
+    "gemma2": model("gemma2", gemma_pieces, 32, 4, 2, 16, 48, 3, [Q.F16], tied=True),
 }
 expected = {"texts": TEXTS, **{name: by_llama(*made) for name, made in models_made.items()}}
 (OUT / "expected.json").write_text(json.dumps(expected) + "\n")

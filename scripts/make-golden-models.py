@@ -16,7 +16,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import (
-    MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+    Gemma2Config, Gemma2ForCausalLM, MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )  # fmt: skip
 
 OUT = Path(__file__).parent.parent / "tests" / "fixtures" / "golden" / "models"
@@ -35,6 +35,9 @@ FAMILIES = {
     "phi3": lambda: Phi3ForCausalLM(Phi3Config(**{**SIZES, "hidden_size": 64}, num_hidden_layers=2, sliding_window=9,
         original_max_position_embeddings=128, rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.75,
         short_factor=[1.0, 1.05, 1.1, 1.3, 1.6, 2.0], long_factor=[1.0, 1.5, 2.0, 3.0, 4.0, 4.0]))),
+    # caps low enough to bend the numbers, scores divided by another number than the head size, every other layer with a window
+    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**SIZES, num_hidden_layers=3, head_dim=20, query_pre_attn_scalar=28,
+        attn_logit_softcapping=3.0, final_logit_softcapping=12.0, sliding_window=9)),
 }  # fmt: skip
 TARGETS = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
 FUSED = ["down_proj", "gate_up_proj", "o_proj", "qkv_proj"]
@@ -171,7 +174,8 @@ def make(family):
     model = FAMILIES[family]().eval()
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape)
-        parameter.data = 1 + 0.2 * noise if "norm" in name else (0.5 if "embed" in name or "lm_head" in name else 0.2) * noise
+        center = 0 if "gemma" in family else 1  # Gemma's norms multiply by 1 plus their weight
+        parameter.data = center + 0.2 * noise if "norm" in name else (0.5 if "embed" in name or "lm_head" in name else 0.2) * noise
     folder = OUT / family
     (folder / "lora").mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)

@@ -73,6 +73,19 @@ export const gradientCases: Row[] = [
   ['Sqrt', '[3]', ([a]) => ops.sqrt(a), positive],
   ['Reciprocal', '[3]', ([a]) => ops.reciprocal(a), positive],
   ['Sigmoid', '[3]', ([a]) => ops.sigmoid(a)],
+  ['Tanh', '[3]', ([a]) => ops.tanh(a)],
+  ['Tanh', '[4]', ([a]) => ops.softCap(ops.mul(a, 3), 2)],
+  [
+    'Sigmoid',
+    '[5]',
+    ([a]) => ops.gelu(a),
+    {
+      like: ([a]) => {
+        const u = ops.mul(ops.add(a, ops.mul(ops.mul(ops.mul(a, a), a), 0.044715)), Math.sqrt(2 / Math.PI));
+        return ops.mul(ops.mul(a, ops.add(ops.tanh(u), 1)), 0.5);
+      },
+    },
+  ],
   ['Softmax', '[2,4]', ([a]) => ops.softmax(a)],
   ['Softmax', '[3]', ([a]) => ops.softmax(a)],
   ['Cast', '[3]', ([a]) => ops.cast(ops.cast(a, 'float32'), 'float64'), { step: 2 ** -6, tolerance: 1e-5 }],

@@ -63,6 +63,11 @@ describe('parseModelConfig', () => {
     const phi3 = parseModelConfig({ ...base, model_type: 'phi3', sliding_window: 7 });
     assert.deepEqual([phi3.normEpsilon, phi3.fusedProjections, phi3.qkvBias], [1e-5, true, false]);
     assert.deepEqual([phi3.slidingLayers, phi3.slidingWindow], [[0, 1], 7]);
+    const gemma2 = parseModelConfig({ ...base, model_type: 'gemma2', num_hidden_layers: 4 });
+    assert.deepEqual([gemma2.headDim, gemma2.queryScalar, gemma2.embeddingScale], [256, 256, 8]);
+    assert.deepEqual([gemma2.scoreCap, gemma2.logitCap, gemma2.activation], [50, 30, 'gelu']);
+    assert.deepEqual([gemma2.slidingWindow, gemma2.slidingLayers], [4096, [0, 2]]);
+    assert.deepEqual([gemma2.blockNorms, gemma2.normOffset, gemma2.tiedEmbeddings], ['both', 1, true]);
     const biased = parseModelConfig({ ...base, attention_bias: true, mlp_bias: true });
     assert.deepEqual([biased.qkvBias, biased.outputBias, biased.mlpBias], [true, true, true]);
   });
@@ -109,7 +114,7 @@ describe('parseModelConfig', () => {
   });
 
   const refused: [string, object, RegExp][] = [
-    ...['gemma2', 'gemma3_text', 'phi3small', 'phi', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
+    ...['gemma', 'gemma3_text', 'phi3small', 'phi', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
       type,
       { model_type: type },
       new RegExp(`model_type is "${type}"`),
@@ -161,6 +166,22 @@ describe('parseModelConfig', () => {
       'partial rotary in the new key',
       { rope_parameters: { rope_type: 'default', partial_rotary_factor: 0.25 } },
       /partial_rotary_factor is 0.25/,
+    ],
+    [
+      'another activation of a Gemma',
+      { model_type: 'gemma2', hidden_activation: 'gelu' },
+      /hidden_activation is "gelu".*gelu_pytorch_tanh/,
+    ],
+    ['a Gemma that looks ahead', { model_type: 'gemma2', use_bidirectional_attention: true }, /bidirectional/],
+    [
+      'layers of a Gemma that are no attention',
+      { model_type: 'gemma2', layer_types: ['sliding_attention', 'linear_attention'] },
+      /layer_types is "linear_attention".*full_attention or sliding_attention/,
+    ],
+    [
+      'two settings of rotary positions in a family that has one',
+      { rope_parameters: { full_attention: { rope_theta: 2 } } },
+      /rope_parameters is .*one setting for all layers/,
     ],
     ['attention softcap', { attn_logit_softcapping: 50 }, /attn_logit_softcapping is 50/],
     ['scaled embeddings', { embedding_multiplier: 12 }, /embedding_multiplier is 12; supported is 1/],
@@ -222,6 +243,8 @@ describe('parseModelConfig', () => {
     [{ ...phi3, partial_rotary_factor: 0.7 }, /no pairs/],
     [{ ...phi3, rope_scaling: { type: 'longrope', ...longrope, long_factor: [1] } }, /long_factor has 1 numbers for 6/],
     [{ ...phi3, sliding_window: 0 }, /sliding_window is 0/],
+    [{ model_type: 'gemma2', layer_types: ['full_attention'] }, /layer_types has 1 entries for 2 layers/],
+    [{ model_type: 'gemma2', attn_logit_softcapping: 0 }, /attn_logit_softcapping/],
     [{ hidden_size: 1e9 }, /hidden_size/],
     [{ num_hidden_layers: 2.5 }, /num_hidden_layers/],
     [{ num_key_value_heads: 3 }, /multiple of num_key_value_heads 3/],
@@ -269,6 +292,16 @@ describe('toConfigJson', () => {
       { model_type: 'olmo2' },
       { ...phi3, rope_scaling: { type: 'su', ...longrope }, sliding_window: 7 },
       { model_type: 'phi3' },
+      { model_type: 'gemma2' },
+      {
+        model_type: 'gemma2',
+        head_dim: 16,
+        query_pre_attn_scalar: 24,
+        attn_logit_softcapping: null,
+        final_logit_softcapping: 20,
+        sliding_window: null,
+        layer_types: ['full_attention', 'sliding_attention'],
+      },
     ]) {
       const config = parseModelConfig({ ...base, ...changes });
       const written = JSON.parse(JSON.stringify(toConfigJson(config, { dtype: 'float32' })));
@@ -300,6 +333,9 @@ describe('weightSpecs', () => {
     assert.deepEqual(phi3.get('model.layers.0.self_attn.qkv_proj.weight'), [128, 64]);
     assert.deepEqual(phi3.get('model.layers.1.mlp.gate_up_proj.weight'), [256, 64]);
     assert.equal(phi3.size, 2 + 2 * 6 + 1);
+    const gemma2 = shapes({ model_type: 'gemma2', head_dim: 16 });
+    assert.equal(gemma2.size, 2 + 2 * 11);
+    assert.deepEqual(gemma2.get('model.layers.1.pre_feedforward_layernorm.weight'), [64]);
     const qwen3 = shapes({ model_type: 'qwen3', head_dim: 24 });
     assert.deepEqual(qwen3.get('model.layers.0.self_attn.q_norm.weight'), [24]);
     assert.deepEqual(qwen3.get('model.layers.0.self_attn.o_proj.weight'), [64, 96]);
@@ -340,6 +376,20 @@ describe('weightSpecs', () => {
       23_068_672,
     ],
   ];
+  published.push([
+    'Gemma-2-2B',
+    {
+      model_type: 'gemma2',
+      vocab_size: 256_000,
+      hidden_size: 2304,
+      intermediate_size: 9216,
+      num_hidden_layers: 26,
+      num_attention_heads: 8,
+      num_key_value_heads: 4,
+    },
+    2_614_341_888,
+    20_766_720,
+  ]);
   for (const [name, sizes, parameters, adapter] of published) {
     test(`counts the parameters of ${name}, and what an adapter on it takes`, () => {
       const config = parseModelConfig({ ...base, ...sizes });

@@ -37,7 +37,7 @@ export function smallConfig(vocabulary = 96): ModelConfig {
   });
 }
 
-/** What other families have that this one has not: fused matrices, a window, a part of each head turned. */
+/** What other families have that this one has not: fused matrices, a part of each head turned; caps, GELU; windows. */
 export function otherConfigs(): ModelConfig[] {
   const sizes = {
     vocab_size: 96,
@@ -50,7 +50,9 @@ export function otherConfigs(): ModelConfig[] {
     max_position_embeddings: 128,
     sliding_window: 5,
   };
-  return [parseModelConfig({ ...sizes, model_type: 'phi3', partial_rotary_factor: 0.5 })];
+  return [{ model_type: 'phi3', partial_rotary_factor: 0.5 }, { model_type: 'gemma2' }].map((family) =>
+    parseModelConfig({ ...sizes, ...family }),
+  );
 }
 
 /** Random weights, and an adapter on all linear layers of which both halves are random too. */

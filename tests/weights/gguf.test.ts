@@ -7,8 +7,10 @@ import { after, describe, test } from 'node:test';
 import { type ErrorCode, ParetuneError } from '../../src-main/contract/errors.ts';
 import { openGguf, rowsOf } from '../../src-main/engine/weights/gguf.ts';
 import { type BlockType, dequantize } from '../../src-main/engine/weights/gguf-blocks.ts';
+import { ggufConfigJson } from '../../src-main/engine/weights/gguf-config.ts';
 import { openGgufModel } from '../../src-main/engine/weights/gguf-model.ts';
 import { openSafetensors, readFloatTensor, writeTensors } from '../../src-main/engine/weights/safetensors.ts';
+import { parseModelConfig } from '../../src-main/engine/model/model-config.ts';
 import { weightSpecs } from '../../src-main/engine/model/weight-specs.ts';
 import { expectedOfGguf, floatsOf, ggufFamilies, type GgufFamily, ggufFolder, ggufPath } from './gguf-fixtures.ts';
 import { loadsOrRefuses, mutationOf } from './gguf-mutations.ts';
@@ -100,6 +102,30 @@ describe('openGgufModel', () => {
     assert.deepEqual(readWeight('model.layers.1.self_attn.qkv_proj.weight').shape, [128, 64]);
   });
 
+  test("reads Gemma 2's caps and windows, and takes from its norms the 1 that they add to their weights", () => {
+    const { config, readWeight, sources, file } = openGgufModel(ggufPath('gemma2'));
+    assert.deepEqual([config.scoreCap, config.logitCap, config.queryScalar], [50, 30, 16]);
+    assert.deepEqual([config.slidingWindow, config.slidingLayers], [12, [0, 2]]);
+    const stored = [...rowsOf(file, 'blk.0.ffn_norm.weight', null)].flatMap((rows) => [...dequantize('F32', rows)]);
+    const read = readWeight('model.layers.0.pre_feedforward_layernorm.weight').data;
+    assert.deepEqual(
+      [...read],
+      stored.map((value) => Math.fround(value - 1)),
+    );
+    const types = [...sources()].map(([name, { type }]) => `${name.includes('norm') ? 'norm' : 'matrix'} ${type}`);
+    assert.deepEqual([...new Set(types)].sort(), ['matrix F16', 'norm F32']);
+  });
+
+  test('divides the scores of the one size of Gemma 2 that is too wide for its heads by the width of a head', () => {
+    const { file } = openGgufModel(ggufPath('gemma2'));
+    const metadata = new Map(file.metadata).set('gemma2.block_count', 46);
+    assert.equal(ggufConfigJson({ ...file, metadata }, {}).query_pre_attn_scalar, 32 / 4);
+    metadata.delete('gemma2.attn_logit_softcapping');
+    metadata.set('gemma2.final_logit_softcapping', 0).set('gemma2.attention.sliding_window', 0);
+    const { scoreCap, logitCap, slidingWindow } = parseModelConfig(ggufConfigJson({ ...file, metadata }, {}));
+    assert.deepEqual([scoreCap, logitCap, slidingWindow], [50, null, null]);
+  });
+
   const whole = { type: 'u32', value: 1 } as const;
   const meta = (changes: Record<string, Buffer | null> = {}) => {
     const entries: Record<string, Buffer | null> = {
@@ -179,7 +205,7 @@ describe('openGgufModel', () => {
       ...['gpt2', 'qwen3moe', 'bert'].map((name): [string, Buffer, RegExp] => [
         'general.architecture',
         other(name),
-        new RegExp(`architecture is "${name}"; supported is llama, qwen2, qwen3, smollm3, olmo2, phi3`),
+        new RegExp(`architecture is "${name}"; supported is llama, qwen2, qwen3, smollm3, olmo2, phi3, gemma2`),
       ]),
       ['general.architecture', other('mamba'), /architecture is "mamba"; supported is llama, qwen2/],
       ['x', entry('llama.expert_count', { type: 'u32', value: 8 }), /llama.expert_count is 8; supported is 0/],

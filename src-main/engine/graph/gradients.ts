@@ -109,6 +109,11 @@ export const gradientRules: Record<string, GradientRule> = {
     const s = node.outputs[0];
     return [mul(dy, mul(s, sub(1, s)))];
   },
+  // d tanh(x) = (1 - tanh(x)^2) dx
+  Tanh(node, [dy]) {
+    const t = node.outputs[0];
+    return [mul(dy, sub(1, mul(t, t)))];
+  },
   // y = x s(x): dy/dx = s + y (1 - s)
   QuickGelu(node, [dy]) {
     const s = sigmoid(inputs(node)[0]);

@@ -117,6 +117,7 @@ const table: Record<string, Infer> = {
   Sqrt: unary,
   Reciprocal: unary,
   Sigmoid: unary,
+  Tanh: unary,
   QuickGelu: unary,
   Softmax: (call, [x]) => {
     axisOf(call, x.shape.length, -1);

@@ -46,6 +46,7 @@ export const log = unary('Log');
 export const sqrt = unary('Sqrt');
 export const reciprocal = unary('Reciprocal');
 export const sigmoid = unary('Sigmoid');
+export const tanh = unary('Tanh');
 
 /** The value itself, through which no gradient flows. */
 export const stopGradient = unary('Identity');
@@ -53,6 +54,17 @@ export const stopGradient = unary('Identity');
 /** x * sigmoid(x) as one kernel (com.microsoft QuickGelu, alpha 1). */
 export function fusedSilu(x: Value): Value {
   return x.graph.node('QuickGelu', [x], { alpha: { float: 1 } }, 'com.microsoft')[0];
+}
+
+/** x Phi(x) in its form with tanh: 0.5 x (1 + tanh(u)) = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3). */
+export function gelu(x: Value): Value {
+  const slope = 2 * Math.sqrt(2 / Math.PI);
+  return mul(x, sigmoid(mul(x, add(mul(mul(x, x), 0.044715 * slope), slope))));
+}
+
+/** cap tanh(x / cap): nearly x where it is small, never beyond the cap. */
+export function softCap(x: Value, cap: number): Value {
+  return mul(tanh(mul(x, 1 / cap)), cap);
 }
 
 export function cast(x: Value, to: DType): Value {

@@ -1,8 +1,8 @@
 /**
- * The forward pass of a Llama-style decoder as graph: embedding, blocks (RMS norm, rotary grouped-query attention, SwiGLU)
- * and head. It is written once; what a block attends to is passed in, so that whole sequences (sequence-graph.ts) and
+ * The forward pass of a Llama-style decoder as graph: embedding, blocks (RMS norms, rotary grouped-query attention, a gated
+ * feed-forward layer) and head. It is written once; what a block attends to is passed in, so that whole sequences (sequence-graph.ts) and
  * cached decoding (decode-graph.ts) share all of it. Source: transformers' modeling_llama / mistral /
- * qwen2 / qwen3 / smollm3 / olmo2 / phi3.
+ * qwen2 / qwen3 / smollm3 / olmo2 / phi3 / gemma2.
  *
  * Letters: B rows, T tokens a row, N = B T, D width, H heads, KV key/value heads, G = H / KV, E head size, V vocabulary.
  */
@@ -15,6 +15,7 @@ import {
   fusedRotary,
   fusedSilu,
   gather,
+  gelu,
   gemm,
   matmul,
   matmul4Bit,
@@ -25,14 +26,17 @@ import {
   reduceMean,
   reshape,
   sigmoid,
+  softCap,
   split,
   sqrt,
   sub,
+  tanh,
   transpose,
 } from '../graph/ops.ts';
 import { loraA, loraB } from './lora.ts';
 import type { ModelConfig } from './model-config.ts';
 import { ropeTables } from './rope.ts';
+import type { Rope } from './rope-config.ts';
 import { normNames } from './weight-specs.ts';
 
 /** Everything a block needs beside its input. */
@@ -54,9 +58,11 @@ export type Decoder = {
   /** layers that see the last `slidingWindow` tokens only; none where no sequence is longer than that */
   slidingLayers: readonly number[];
   positions: Value;
-  cosines: Value;
-  sines: Value;
+  /** the tables of angles that a layer turns by */
+  rotaryOf(layer: number): RotaryTables;
 };
+
+export type RotaryTables = { cosines: Value; sines: Value };
 
 /** How a graph holds its weights and adapters. */
 export type DecoderOptions = {
@@ -77,9 +83,18 @@ export type DecoderOptions = {
 /** A decoder around `positions` int64 [B, T]; weights and adapters (float32, named as in PEFT) are the whole graph's, also where the decoder is in a body. */
 export function makeDecoder(graph: Graph, positions: Value, options: DecoderOptions): Decoder {
   const { config, lora } = options;
-  const tables = ropeTables(config.rope, options.maxPositions);
-  const tableShape = [options.maxPositions, config.rope.dim / 2];
   const weights = new Map<string, Value>();
+  const rotaries = new Map<string, RotaryTables>();
+  const rotaryTables = (name: string, rope: Rope): RotaryTables => {
+    const known = rotaries.get(name);
+    if (known) return known;
+    const { cosines, sines } = ropeTables(rope, options.maxPositions);
+    const table = (kind: string, data: Float32Array) =>
+      graph.initializer(`${name}.${kind}`, 'float32', [options.maxPositions, rope.dim / 2], data);
+    const made = { cosines: table('cosines', cosines), sines: table('sines', sines) };
+    rotaries.set(name, made);
+    return made;
+  };
   const adapters = new Map<string, { a: Value; b: Value; scale: number }>();
   return {
     graph,
@@ -90,8 +105,11 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
     slidingLayers:
       config.slidingWindow !== null && config.slidingWindow < options.maxPositions ? config.slidingLayers : [],
     positions,
-    cosines: graph.initializer('rope.cosines', 'float32', tableShape, tables.cosines),
-    sines: graph.initializer('rope.sines', 'float32', tableShape, tables.sines),
+    rotaryOf(layer) {
+      const { rope, localRope } = config;
+      const local = localRope !== null && config.slidingLayers.includes(layer);
+      return rotaryTables(local ? 'rope.local' : 'rope', local ? localRope : rope);
+    },
     weight(name) {
       const known = weights.get(name) ?? options.weight(graph.whole, name);
       weights.set(name, known);
@@ -115,7 +133,8 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
 /** Token embeddings: ids int64 [B, T] -> [N, D]. */
 export function embed(decoder: Decoder, ids: Value): Value {
   const rows = gather(decoder.weight('model.embed_tokens.weight'), ids);
-  return reshape(rows, [productOf(ids.shape), decoder.config.hiddenSize]);
+  const flat = reshape(rows, [productOf(ids.shape), decoder.config.hiddenSize]);
+  return decoder.config.embeddingScale === 1 ? flat : mul(flat, decoder.config.embeddingScale);
 }
 
 /** x [N, in] -> [N, out]; W is [out, in] as in the checkpoint. */
@@ -130,17 +149,19 @@ export function linear(decoder: Decoder, x: Value, module: string, bias: boolean
   return gemm(narrow, adapter.b, { transposeB: true, add: base });
 }
 
-/** x / rms(x) * weight over the last axis. */
+/** x / rms(x) * (offset + weight) over the last axis. */
 export function rmsNorm(decoder: Decoder, x: Value, name: string): Value {
-  const weight = decoder.weight(`${name}.weight`);
+  const { normOffset } = decoder.config;
+  const stored = decoder.weight(`${name}.weight`);
+  const weight = normOffset === 0 ? stored : add(stored, normOffset);
   if (decoder.fused) return fusedRmsNorm(x, weight, decoder.config.normEpsilon);
   const meanSquare = reduceMean(mul(x, x), [-1]);
   return mul(mul(x, reciprocal(sqrt(add(meanSquare, decoder.config.normEpsilon)))), weight);
 }
 
 /** Turns the first components of each head of x [B, T, heads * E] by the angle of each token's position. */
-function rotate(decoder: Decoder, x: Value, heads: number): Value {
-  const { positions, cosines, sines } = decoder;
+function rotate(decoder: Decoder, x: Value, heads: number, { cosines, sines }: RotaryTables): Value {
+  const { positions } = decoder;
   const { headDim, rope } = decoder.config;
   if (decoder.fused) return fusedRotary(x, positions, cosines, sines, heads);
   const [rows, tokens] = x.shape;
@@ -160,7 +181,7 @@ function headsInPlace(decoder: Decoder, x: Value, layer: number, heads: number, 
   const parts = qkNorm === 'head' ? reshape(x, [rows, tokens, heads, headDim]) : x;
   const normalized = qkNorm === 'none' ? x : rmsNorm(decoder, parts, norm);
   const inRows = reshape(normalized, [rows, tokens, heads * headDim]);
-  return unrotatedLayers.includes(layer) ? inRows : rotate(decoder, inRows, heads);
+  return unrotatedLayers.includes(layer) ? inRows : rotate(decoder, inRows, heads, decoder.rotaryOf(layer));
 }
 
 /** Queries, keys and values of one layer. The G query heads of a key head are folded into its rows: no key is repeated. */
@@ -187,12 +208,13 @@ export function addMask(decoder: Decoder, scores: Value, mask: Value): Value {
   return reshape(add(unfolded, shared), scores.shape);
 }
 
+/** q k / sqrt(queryScalar), capped where the model caps them: [B, KV, G * T, E] and [B, KV, S, E] -> [B, KV, G * T, S]. */
 export function attentionScores(decoder: Decoder, queries: Value, keys: Value): Value {
-  return matmul(queries, keys, {
-    transposeB: true,
-    scale: 1 / Math.sqrt(decoder.config.headDim),
-    fused: decoder.fusedMatMul,
-  });
+  const { queryScalar, scoreCap } = decoder.config;
+  const scale = 1 / Math.sqrt(queryScalar);
+  const product = (factor: number) =>
+    matmul(queries, keys, { transposeB: true, scale: factor, fused: decoder.fusedMatMul });
+  return scoreCap === null ? product(scale) : mul(tanh(product(scale / scoreCap)), scoreCap);
 }
 
 function attention(decoder: Decoder, x: Value, layer: number, attend: Attend): Value {
@@ -224,15 +246,19 @@ function attention(decoder: Decoder, x: Value, layer: number, attend: Attend): V
   return linear(decoder, flat, `${module}.o_proj`, config.outputBias);
 }
 
-/** down(silu(gate(x)) * up(x)) */
+/** down(activation(gate(x)) * up(x)) */
 function feedForward(decoder: Decoder, x: Value, layer: number): Value {
   const { mlpBias, feedForwardSize, fusedProjections } = decoder.config;
   const project = (input: Value, name: string) => linear(decoder, input, `model.layers.${layer}.mlp.${name}`, mlpBias);
   const [gate, up] = fusedProjections
     ? split(project(x, 'gate_up_proj'), [feedForwardSize, feedForwardSize], 1)
     : [project(x, 'gate_proj'), project(x, 'up_proj')];
-  const active = decoder.fused ? fusedSilu(gate) : mul(gate, sigmoid(gate));
-  return project(mul(active, up), 'down_proj');
+  return project(mul(activate(decoder, gate), up), 'down_proj');
+}
+
+function activate(decoder: Decoder, gate: Value): Value {
+  if (decoder.config.activation === 'gelu') return gelu(gate);
+  return decoder.fused ? fusedSilu(gate) : mul(gate, sigmoid(gate));
 }
 
 /** All blocks: [N, D] -> what each layer starts from and what the last one gives, [layers + 1] of [N, D], before the last norm. */
@@ -258,7 +284,8 @@ export function chosenRows(decoder: Decoder, hidden: Value, rows: Value): Value 
 /** [K, D] -> logits [K, V]. */
 export function headLogits(decoder: Decoder, chosen: Value): Value {
   const head = decoder.config.tiedEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
-  return gemm(chosen, decoder.weight(head), { transposeB: true });
+  const logits = gemm(chosen, decoder.weight(head), { transposeB: true });
+  return decoder.config.logitCap === null ? logits : softCap(logits, decoder.config.logitCap);
 }
 
 /** Weights that are fed on every run. */

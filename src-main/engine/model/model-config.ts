@@ -8,8 +8,15 @@
 import { z } from 'zod';
 import type { Json } from '../../contract/records.ts';
 import { badConfig, unsupported } from './config-error.ts';
-import { type BlockNorms, families, familyNames, type FamilyTraits, type ModelFamily } from './model-families.ts';
-import { parseRope, type Rope, ropeFields, ropeJson } from './rope-config.ts';
+import {
+  type Activation,
+  type BlockNorms,
+  families,
+  familyNames,
+  type FamilyTraits,
+  type ModelFamily,
+} from './model-families.ts';
+import { parseRopes, type Rope, ropeFields, ropeJson } from './rope-config.ts';
 
 /** All a graph depends on. Sizes are counts; `headDim` is independent of hiddenSize / heads. */
 export type ModelConfig = {
@@ -32,12 +39,25 @@ export type ModelConfig = {
   blockNorms: BlockNorms;
   /** one matrix for queries, keys and values, and one for gate and up (Phi-3) */
   fusedProjections: boolean;
+  /** norms multiply by this plus their weight (Gemma: 1) */
+  normOffset: 0 | 1;
+  /** of the gate in feed-forward layers */
+  activation: Activation;
+  /** embeddings are multiplied by it */
+  embeddingScale: number;
+  /** scores are divided by the root of it: the head size but for some Gemmas */
+  queryScalar: number;
+  /** scores and logits z become c tanh(z / c); null for none */
+  scoreCap: number | null;
+  logitCap: number | null;
   /** layers whose tokens see only `slidingWindow` tokens, themselves the last of them */
   slidingLayers: number[];
   slidingWindow: number | null;
   /** layers whose queries and keys are not turned (SmolLM3) */
   unrotatedLayers: number[];
   rope: Rope;
+  /** what layers with a window turn by; null: as the others */
+  localRope: Rope | null;
   bosTokenId: number | null;
   eosTokenIds: number[];
   padTokenId: number | null;
@@ -59,7 +79,11 @@ const configSchema = z.looseObject({
   vocab_size: count(4_194_304),
   ...ropeFields,
   rms_norm_eps: z.number().positive().max(1).nullish(),
-  hidden_act: z.string().default('silu'),
+  hidden_act: z.string().nullish(),
+  hidden_activation: z.string().nullish(),
+  query_pre_attn_scalar: z.number().positive().max(1e6).nullish(),
+  attn_logit_softcapping: z.number().positive().max(1e6).nullish(),
+  final_logit_softcapping: z.number().positive().max(1e6).nullish(),
   tie_word_embeddings: z.boolean().nullish(),
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
@@ -67,6 +91,7 @@ const configSchema = z.looseObject({
   sliding_window: z.int().min(0).nullish(),
   max_window_layers: z.int().min(0).nullish(),
   layer_types: z.array(z.string()).nullish(),
+  sliding_window_pattern: count(1_024).nullish(),
   no_rope_layers: z.array(z.int()).nullish(),
   no_rope_layer_interval: count(1_024).nullish(),
   bos_token_id: tokenId.nullish(),
@@ -75,10 +100,15 @@ const configSchema = z.looseObject({
 });
 type RawConfig = z.infer<typeof configSchema>;
 
+/** By which key, and in which words, a config.json names an activation. */
+const ACTIVATION_NAMES: Record<Activation, ['hidden_act' | 'hidden_activation', string[]]> = {
+  silu: ['hidden_act', ['silu', 'swish']],
+  gelu: ['hidden_activation', ['gelu_pytorch_tanh']],
+};
+
 /** Keys of related architectures that change the computation, with the value at which they do nothing. */
 const NEUTRAL_VALUES: Record<string, Json> = {
-  attn_logit_softcapping: null,
-  final_logit_softcapping: null,
+  use_bidirectional_attention: false,
   attention_multiplier: null,
   embedding_multiplier: 1,
   residual_multiplier: 1,
@@ -129,7 +159,7 @@ export function parseModelConfig(json: unknown): ModelConfig {
   const eosTokenIds = [...new Set(Array.isArray(listed) ? listed : [listed])].filter((id) => id >= 0);
   const bos = raw.bos_token_id ?? -1;
   const pad = raw.pad_token_id ?? -1;
-  const rope = parseRope(raw, traits, headDim);
+  const { rope, localRope } = parseRopes(raw, traits, headDim);
   const maxPositions = raw.max_position_embeddings;
   const biases = (key: 'attention_bias' | 'mlp_bias') => traits.biasKeys.includes(key) && raw[key];
   return {
@@ -151,9 +181,17 @@ export function parseModelConfig(json: unknown): ModelConfig {
     qkNorm: traits.qkNorm,
     blockNorms: traits.blockNorms,
     fusedProjections: traits.fusedProjections,
+    normOffset: traits.normOffset,
+    activation: traits.activation,
+    embeddingScale: traits.scaledEmbeddings ? Math.sqrt(raw.hidden_size) : 1,
+    queryScalar: traits.queryScalar === null ? headDim : (raw.query_pre_attn_scalar ?? traits.queryScalar),
+    // null says that there is none
+    scoreCap: raw.attn_logit_softcapping === undefined ? traits.scoreCap : raw.attn_logit_softcapping,
+    logitCap: raw.final_logit_softcapping === undefined ? traits.logitCap : raw.final_logit_softcapping,
     ...slidingLayers(raw, traits),
     unrotatedLayers: family === 'smollm3' ? unrotatedLayers(raw) : [],
     rope,
+    localRope,
     bosTokenId: bos < 0 ? null : inVocabulary('bos_token_id', bos),
     eosTokenIds: eosTokenIds.map((id) => inVocabulary('eos_token_id', id)),
     // Old Llama checkpoints name a pad token one past the vocabulary: it can never be embedded, so there is none.
@@ -172,14 +210,18 @@ function unrotatedLayers(raw: RawConfig): number[] {
 }
 
 /** The layers that look back over a window, and how far. */
-function slidingLayers(
-  raw: RawConfig,
-  { sliding }: FamilyTraits,
-): Pick<ModelConfig, 'slidingLayers' | 'slidingWindow'> {
-  const window = raw.sliding_window ?? null;
-  if (sliding === 'none' || window === null) return { slidingLayers: [], slidingWindow: null };
-  if (window === 0) throw badConfig('sliding_window is 0: a token must see itself');
-  return { slidingLayers: Array.from({ length: raw.num_hidden_layers }, (_, layer) => layer), slidingWindow: window };
+function slidingLayers(raw: RawConfig, traits: FamilyTraits): Pick<ModelConfig, 'slidingLayers' | 'slidingWindow'> {
+  const { num_hidden_layers: layers, layer_types: types, sliding_window: given } = raw;
+  const slidingWindow = given === undefined ? traits.slidingWindow : given;
+  if (traits.sliding === 'none' || (traits.sliding === 'all' && slidingWindow === null)) {
+    return { slidingLayers: [], slidingWindow: null };
+  }
+  if (slidingWindow === 0) throw badConfig('sliding_window is 0: a token must see itself');
+  if (types && types.length !== layers) throw badConfig(`layer_types has ${types.length} entries for ${layers} layers`);
+  const spared = raw.sliding_window_pattern ?? traits.spared;
+  const slides = (layer: number) => (types ? types[layer] === 'sliding_attention' : (layer + 1) % spared !== 0);
+  const all = Array.from({ length: layers }, (_, layer) => layer);
+  return { slidingLayers: traits.sliding === 'all' ? all : all.filter(slides), slidingWindow };
 }
 
 function refuseOtherArchitectures(raw: RawConfig, family: ModelFamily): void {
@@ -188,7 +230,12 @@ function refuseOtherArchitectures(raw: RawConfig, family: ModelFamily): void {
   if (raw.architectures && raw.architectures.length > 0 && !raw.architectures.includes(causal)) {
     throw unsupported('architectures', raw.architectures, causal);
   }
-  if (raw.hidden_act !== 'silu' && raw.hidden_act !== 'swish') throw unsupported('hidden_act', raw.hidden_act, 'silu');
+  const [key, names] = ACTIVATION_NAMES[traits.activation];
+  const activation = raw[key] ?? names[0];
+  if (!names.includes(activation)) throw unsupported(key, activation, names[0]);
+  for (const capKey of ['attn_logit_softcapping', 'final_logit_softcapping'] as const) {
+    if (raw[capKey] && !traits.capKeys.includes(capKey)) throw unsupported(capKey, raw[capKey], 'none');
+  }
   for (const [key, neutral] of Object.entries(NEUTRAL_VALUES)) {
     const value = raw[key] ?? null;
     if (value !== null && value !== neutral) throw unsupported(key, value, neutral === null ? 'none' : String(neutral));
@@ -197,8 +244,9 @@ function refuseOtherArchitectures(raw: RawConfig, family: ModelFamily): void {
     if (raw[key] && !traits.biasKeys.includes(key)) throw unsupported(key, true, `false for ${family}`);
   }
   if (family !== 'smollm3' && raw.no_rope_layers) throw unsupported('no_rope_layers', raw.no_rope_layers, 'none');
-  const otherLayer = raw.layer_types?.find((type) => type !== 'full_attention');
-  if (otherLayer !== undefined) throw unsupported('layer_types', otherLayer, 'full_attention in every layer');
+  const layerTypes = traits.sliding === 'some' ? ['full_attention', 'sliding_attention'] : ['full_attention'];
+  const otherLayer = raw.layer_types?.find((type) => !layerTypes.includes(type));
+  if (otherLayer !== undefined) throw unsupported('layer_types', otherLayer, layerTypes.join(' or '));
   // Qwen uses its window only if asked to, and only from layer max_window_layers on (28 unless said, as in its class).
   const qwen = family === 'qwen2' || family === 'qwen3';
   if (traits.sliding !== 'none') return;
@@ -216,7 +264,8 @@ function refuseOtherArchitectures(raw: RawConfig, family: ModelFamily): void {
  */
 export function toConfigJson(config: ModelConfig, extra: Record<string, Json> = {}): Record<string, Json> {
   const { family, rope } = config;
-  const { architecture, biasKeys, sliding } = families[family];
+  const { architecture, biasKeys, capKeys, sliding, queryScalar } = families[family];
+  const [, [activation]] = ACTIVATION_NAMES[config.activation];
   const [onlyEos] = config.eosTokenIds;
   return {
     architectures: [architecture],
@@ -230,12 +279,23 @@ export function toConfigJson(config: ModelConfig, extra: Record<string, Json> = 
     vocab_size: config.vocabSize,
     max_position_embeddings: config.maxPositions,
     rms_norm_eps: config.normEpsilon,
-    hidden_act: 'silu',
+    hidden_act: activation,
+    ...(config.activation === 'gelu' ? { hidden_activation: activation } : {}),
+    ...(queryScalar === null ? {} : { query_pre_attn_scalar: config.queryScalar }),
+    ...(capKeys.includes('attn_logit_softcapping') ? { attn_logit_softcapping: config.scoreCap } : {}),
+    ...(capKeys.includes('final_logit_softcapping') ? { final_logit_softcapping: config.logitCap } : {}),
     tie_word_embeddings: config.tiedEmbeddings,
     ...(biasKeys.includes('attention_bias') ? { attention_bias: config.qkvBias } : {}),
     ...(biasKeys.includes('mlp_bias') ? { mlp_bias: config.mlpBias } : {}),
     ...(family === 'qwen2' || family === 'qwen3' || family === 'smollm3' ? { use_sliding_window: false } : {}),
     ...(family === 'mistral' || sliding !== 'none' ? { sliding_window: config.slidingWindow } : {}),
+    ...(sliding === 'some'
+      ? {
+          layer_types: Array.from({ length: config.layers }, (_, i) =>
+            config.slidingLayers.includes(i) ? 'sliding_attention' : 'full_attention',
+          ),
+        }
+      : {}),
     ...(family === 'smollm3'
       ? {
           no_rope_layers: Array.from({ length: config.layers }, (_, i) => (config.unrotatedLayers.includes(i) ? 0 : 1)),
@@ -246,7 +306,7 @@ export function toConfigJson(config: ModelConfig, extra: Record<string, Json> = 
     eos_token_id:
       config.eosTokenIds.length === 0 ? null : config.eosTokenIds.length === 1 ? onlyEos : config.eosTokenIds,
     pad_token_id: config.padTokenId,
-    ...ropeJson(rope, config.headDim),
+    ...ropeJson(rope, config.localRope, config.headDim),
     initializer_range: 0.02,
     use_cache: true,
     ...extra,

@@ -8,6 +8,9 @@
 /** Norms stand before attention and feed-forward, after them (OLMo 2), or on both sides (Gemma). */
 export type BlockNorms = 'before' | 'after' | 'both';
 
+/** `gelu` is its form with tanh. */
+export type Activation = 'silu' | 'gelu';
+
 export type FamilyTraits = {
   /** the class that transformers has for it */
   architecture: string;
@@ -30,9 +33,26 @@ export type FamilyTraits = {
   /** rotary positions: a part of each head may be left as it is, and LongRoPE is the one scaling */
   partialRotary: boolean;
   longRope: boolean;
-  /** which layers look back `sliding_window` tokens only; `none` refuses a window that is in use */
-  sliding: 'none' | 'all';
+  /** which layers look back `sliding_window` tokens only: `some` goes by `layer_types`, or spares every n-th layer */
+  sliding: 'none' | 'all' | 'some';
+  slidingWindow: number | null;
+  spared: number;
+  /** what layers with a window turn by, in place of `theta` and of any scaling; null: as the others */
+  localTheta: number | null;
+  /** norms multiply by this plus their weight */
+  normOffset: 0 | 1;
+  activation: Activation;
+  /** embeddings are multiplied by the root of the hidden size */
+  scaledEmbeddings: boolean;
+  /** scores are divided by the root of this where the file is silent; null: of the head size, whatever the file says */
+  queryScalar: number | null;
+  /** scores and logits z become c tanh(z / c): the keys that say so, and c where the file is silent */
+  capKeys: readonly ('attn_logit_softcapping' | 'final_logit_softcapping')[];
+  scoreCap: number | null;
+  logitCap: number | null;
 };
+
+const noCaps = { capKeys: [], scoreCap: null, logitCap: null } as const;
 
 const plain = {
   headDim: null,
@@ -47,6 +67,28 @@ const plain = {
   partialRotary: false,
   longRope: false,
   sliding: 'none',
+  slidingWindow: null,
+  spared: 0,
+  localTheta: null,
+  normOffset: 0,
+  activation: 'silu',
+  scaledEmbeddings: false,
+  queryScalar: null,
+  ...noCaps,
+} as const;
+
+/** What all Gemmas share. */
+const gemma = {
+  ...plain,
+  headDim: 256,
+  tiedEmbeddings: true,
+  blockNorms: 'both',
+  sliding: 'some',
+  slidingWindow: 4096,
+  normOffset: 1,
+  activation: 'gelu',
+  scaledEmbeddings: true,
+  queryScalar: 256,
 } as const;
 
 const table = {
@@ -92,6 +134,15 @@ const table = {
     partialRotary: true,
     longRope: true,
     sliding: 'all',
+  },
+  gemma2: {
+    ...gemma,
+    architecture: 'Gemma2ForCausalLM',
+    title: 'Gemma 2',
+    spared: 2,
+    capKeys: ['attn_logit_softcapping', 'final_logit_softcapping'],
+    scoreCap: 50,
+    logitCap: 30,
   },
 } as const satisfies Record<string, FamilyTraits>;
 

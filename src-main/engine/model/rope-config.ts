@@ -36,7 +36,7 @@ const count = z.int().min(1).max(1e8);
 const positive = z.number().positive().max(1e12);
 const factors = z.array(positive).max(4_096);
 
-const ropeSchema = z.looseObject({
+const settings = {
   rope_theta: positive.optional(),
   rope_type: z.string().optional(),
   type: z.string().optional(), // the oldest spelling of rope_type
@@ -48,8 +48,16 @@ const ropeSchema = z.looseObject({
   original_max_position_embeddings: count.optional(),
   short_factor: factors.optional(),
   long_factor: factors.optional(),
-});
+};
+const ropeSchema = z.looseObject(settings);
 type RopeKeys = z.infer<typeof ropeSchema>;
+
+/** Where layers with a window turn by other angles, transformers 5 keeps the settings of both kinds apart. */
+const nestedSchema = z.looseObject({
+  ...settings,
+  full_attention: ropeSchema.nullish(),
+  sliding_attention: ropeSchema.nullish(),
+});
 
 /** The keys of config.json that are read here. */
 export const ropeFields = {
@@ -58,12 +66,33 @@ export const ropeFields = {
   partial_rotary_factor: positive.max(1).nullish(),
   rope_theta: positive.nullish(),
   rope_scaling: ropeSchema.nullish(),
-  rope_parameters: ropeSchema.nullish(),
+  rope_local_base_freq: positive.nullish(),
+  rope_parameters: nestedSchema.nullish(),
 };
 type RopeFields = z.infer<z.ZodObject<typeof ropeFields>>;
 
-/** Throws `bad-file` for what contradicts itself, `unsupported` for scalings that this version does not compute. */
-export function parseRope(raw: RopeFields, traits: FamilyTraits, headDim: number): Rope {
+/**
+ * What all layers turn by, and what those with a window turn by where that is something else. Throws `bad-file` for what
+ * contradicts itself, `unsupported` for scalings that this version does not compute.
+ */
+export function parseRopes(
+  raw: RopeFields,
+  traits: FamilyTraits,
+  headDim: number,
+): { rope: Rope; localRope: Rope | null } {
+  const { full_attention: full, sliding_attention: sliding } = raw.rope_parameters ?? {};
+  if (traits.localTheta === null) {
+    if (full || sliding) throw unsupported('rope_parameters', raw.rope_parameters, 'one setting for all layers');
+    return { rope: parseRope(raw, traits, headDim), localRope: null };
+  }
+  const rope = parseRope(full ? { ...raw, rope_parameters: full } : raw, traits, headDim);
+  const type = sliding?.rope_type ?? sliding?.type ?? 'default';
+  if (type !== 'default') throw unsupported('rope_parameters.sliding_attention.rope_type', type, 'default');
+  const theta = sliding?.rope_theta ?? raw.rope_local_base_freq ?? traits.localTheta;
+  return { rope, localRope: { theta, dim: rope.dim, scaling: null } };
+}
+
+function parseRope(raw: RopeFields, traits: FamilyTraits, headDim: number): Rope {
   const rope = raw.rope_parameters ?? raw.rope_scaling ?? {};
   const key = raw.rope_parameters ? 'rope_parameters' : 'rope_scaling';
   const theta = rope.rope_theta ?? raw.rope_theta ?? traits.theta;
@@ -157,8 +186,8 @@ export function longRopeAmplitude(originalMaxPositions: number, longMaxPositions
 }
 
 /** The keys of config.json in both spellings: readers before transformers 5 know only the old ones. */
-export function ropeJson({ theta, dim, scaling }: Rope, headDim: number): Record<string, Json> {
-  const settings = scaling === null ? null : scalingJson(scaling);
+export function ropeJson({ theta, dim, scaling }: Rope, local: Rope | null, headDim: number): Record<string, Json> {
+  const stretch = scaling === null ? null : scalingJson(scaling);
   const partial: Record<string, Json> = dim === headDim ? {} : { partial_rotary_factor: dim / headDim };
   const long: Record<string, Json> =
     scaling?.kind !== 'longrope'
@@ -167,12 +196,25 @@ export function ropeJson({ theta, dim, scaling }: Rope, headDim: number): Record
           max_position_embeddings: scaling.longMaxPositions,
           original_max_position_embeddings: scaling.originalMaxPositions,
         };
+  const parameters: Record<string, Json> = {
+    rope_theta: theta,
+    ...partial,
+    ...(stretch ?? { rope_type: 'default' }),
+  };
   return {
     ...long,
     ...partial,
     rope_theta: theta,
-    rope_scaling: settings,
-    rope_parameters: { rope_theta: theta, ...partial, ...(settings ?? { rope_type: 'default' }) },
+    rope_scaling: stretch,
+    ...(local === null
+      ? { rope_parameters: parameters }
+      : {
+          rope_local_base_freq: local.theta,
+          rope_parameters: {
+            full_attention: parameters,
+            sliding_attention: { rope_theta: local.theta, rope_type: 'default' },
+          },
+        }),
   };
 }
 

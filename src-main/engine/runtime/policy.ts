@@ -32,12 +32,12 @@ export function makePolicy(
   return { config, base, lora: { options: lora, parameters: fillParameters(loraSpecs(config, lora), start) } };
 }
 
-/** A model with random weights (normal, std 0.02; norms 1, biases 0): the start of training from nothing. */
+/** A model with random weights (normal, std 0.02; norms multiply by 1, biases 0): the start of training from nothing. */
 export function randomPolicy(config: ModelConfig, random: Random, std = 0.02): Policy {
   const base = makeParameters(weightSpecs(config));
   for (const { name, role } of weightSpecs(config)) {
     const { data } = base.tensors[name];
-    if (role === 'norm') data.fill(1);
+    if (role === 'norm') data.fill(1 - config.normOffset);
     else if (role !== 'bias') for (let i = 0; i < data.length; i++) data[i] = random.normal() * std;
   }
   return { config, base, lora: null };

@@ -45,6 +45,7 @@ export const webgpuForms: Capabilities = {
     'Split(float32, int64) -> float32': true,
     'Sqrt(float32) -> float32': true,
     'Sub(float32, float32) -> float32': true,
+    'Tanh(float32) -> float32': true,
     'Transpose(float32) -> float32': true,
     'Where(bool, float32, float32) -> float32': true,
     'com.microsoft.QuickGelu(float32) -> float32': true,

@@ -13,6 +13,8 @@ type Architecture = {
   paired: boolean;
   /** keys of its own, below its name, that are read */
   keys: readonly string[];
+  /** so many layers has the one size whose scores are not divided by the root of the head size, but of width / heads */
+  unscaledLayers?: number;
 };
 
 const plain = { paired: false, keys: [] } as const;
@@ -24,6 +26,12 @@ export const architectures: Record<string, Architecture> = {
   smollm3: { ...plain, family: 'smollm3', paired: true },
   olmo2: { ...plain, family: 'olmo2' },
   phi3: { ...plain, family: 'phi3', keys: ['attention.sliding_window', 'rope.scaling.attn_factor'] },
+  gemma2: {
+    ...plain,
+    family: 'gemma2',
+    keys: ['attention.sliding_window', 'attn_logit_softcapping', 'final_logit_softcapping'],
+    unscaledLayers: 46,
+  },
 };
 
 /** Tensors that hold no weights but how the angles of rotary positions are stretched. */
@@ -58,8 +66,11 @@ export function ggufWeightName(family: ModelFamily, name: string): string | null
   if (Object.hasOwn(WHOLE, name)) return WHOLE[name];
   const [, layer, part, kind] = /^blk\.(\d{1,4})\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   if (part === undefined || !Object.hasOwn(OF_LAYER, part)) return name;
+  const { fusedProjections, blockNorms } = families[family];
+  let module = OF_LAYER[part];
   // one matrix for gate and up goes by the name of the latter
-  const module = part === 'ffn_up' && families[family].fusedProjections ? 'mlp.gate_up_proj' : OF_LAYER[part];
+  if (part === 'ffn_up' && fusedProjections) module = 'mlp.gate_up_proj';
+  if (part === 'ffn_norm' && blockNorms === 'both') module = 'pre_feedforward_layernorm';
   return `model.layers.${Number(layer)}.${module}.${kind}`;
 }
 

@@ -52,7 +52,7 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: RopeFactors): Record
   if (!Object.hasOwn(architectures, name)) {
     throw unsupported(path, 'general.architecture', name, Object.keys(architectures).join(', '));
   }
-  const { family, keys } = architectures[name];
+  const { family, keys, unscaledLayers } = architectures[name];
   const { biasKeys } = families[family];
   const key = (below: string) => `${name}.${below}`;
   for (const [entry, value] of metadata) {
@@ -69,6 +69,13 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: RopeFactors): Record
   const headDim = optional(key('attention.key_length')) ?? required('embedding_length') / heads;
   const theta = optional(key('rope.freq_base')) ?? 10_000;
   const original = optional(key('rope.scaling.original_context_length'));
+  const window = optional(key('attention.sliding_window'));
+  const scoreCap = optional(key('attn_logit_softcapping'));
+  const logitCap = optional(key('final_logit_softcapping'));
+  const layers = required('block_count');
+  const byWidth = unscaledLayers === layers;
+  const queryScalar =
+    families[family].queryScalar === null ? null : byWidth ? required('embedding_length') / heads : headDim;
   const turned = optional(key('rope.dimension_count')) ?? headDim;
   const valueDim = optional(key('attention.value_length')) ?? headDim;
   const whole = `${headDim}, the size of a head`;
@@ -83,7 +90,7 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: RopeFactors): Record
   return {
     model_type: family,
     hidden_size: required('embedding_length'),
-    num_hidden_layers: required('block_count'),
+    num_hidden_layers: layers,
     num_attention_heads: heads,
     num_key_value_heads: optional(key('attention.head_count_kv')) ?? heads,
     head_dim: headDim,
@@ -94,8 +101,11 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: RopeFactors): Record
     tie_word_embeddings: !tensors.has('output.weight'),
     ...(biasKeys.includes('attention_bias') ? { attention_bias: tensors.has('blk.0.attn_q.bias') } : {}),
     ...(biasKeys.includes('mlp_bias') ? { mlp_bias: tensors.has('blk.0.ffn_gate.bias') } : {}),
-    // 0 stands for none
-    sliding_window: optional(key('attention.sliding_window')) || null,
+    // 0 stands for none, and what is not there for what is usual
+    ...(window === null ? {} : { sliding_window: window || null }),
+    ...(scoreCap === null ? {} : { attn_logit_softcapping: scoreCap || null }),
+    ...(logitCap === null ? {} : { final_logit_softcapping: logitCap || null }),
+    ...(queryScalar === null ? {} : { query_pre_attn_scalar: queryScalar }),
     partial_rotary_factor: turned / headDim,
     rope_theta: meant(theta),
     ...(original === null ? {} : { original_max_position_embeddings: original }),

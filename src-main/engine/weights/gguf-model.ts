@@ -38,16 +38,20 @@ export function openGgufModel(path: string): GgufModel {
 
   const orderOf = (name: string) =>
     ggufRowOrder(config.family, name, file.tensors.get(places.get(name)!)!.shape[0], config.headDim);
+  // what norms multiply by is stored as one number, which is what comes on top of the weight and the weight
+  const roles = new Map(weightSpecs(config).map(({ name, role }) => [name, role]));
+  const offsetOf = (name: string) => (roles.get(name) === 'norm' ? config.normOffset : 0);
   return {
     file,
     config,
     readWeight(name) {
       const place = places.get(name)!;
-      return { shape: file.tensors.get(place)!.shape, data: readFloats(file, place, orderOf(name)) };
+      return { shape: file.tensors.get(place)!.shape, data: readFloats(file, place, orderOf(name), offsetOf(name)) };
     },
     sources() {
-      const names = weightSpecs(config).map(({ name }) => name);
-      return new Map(names.map((name) => [name, sourceOf(file, places.get(name)!, () => orderOf(name))]));
+      const names = [...roles.keys()];
+      const sourceFor = (name: string) => sourceOf(file, places.get(name)!, () => orderOf(name), offsetOf(name));
+      return new Map(names.map((name) => [name, sourceFor(name)]));
     },
   };
 }
@@ -58,27 +62,31 @@ function readRopeFactors(file: GgufFile): RopeFactors {
     const { begin, end, shape } = file.tensors.get(name)!;
     if (end - begin > 65_536) throw damagedFile(file.path, 'GGUF', `${name} has the shape [${shape}]`);
   }
-  return Object.fromEntries(present.map((name) => [name, readFloats(file, name, null)]));
+  return Object.fromEntries(present.map((name) => [name, readFloats(file, name, null, 0)]));
 }
 
-function readFloats(file: GgufFile, place: string, order: Uint32Array | null): Float32Array {
+function readFloats(file: GgufFile, place: string, order: Uint32Array | null, offset: number): Float32Array {
   const { type, shape } = file.tensors.get(place)!;
   const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
   let to = 0;
   for (const rows of rowsOf(file, place, order)) {
-    const floats = dequantize(type, rows);
+    const floats = less(dequantize(type, rows), offset);
     data.set(floats, to);
     to += floats.length;
   }
   return data;
 }
 
-function sourceOf(file: GgufFile, place: string, order: () => Uint32Array | null): TensorSource {
+function less(floats: Float32Array, offset: number): Float32Array {
+  return offset === 0 ? floats : floats.map((value) => value - offset);
+}
+
+function sourceOf(file: GgufFile, place: string, order: () => Uint32Array | null, offset: number): TensorSource {
   const { type, shape } = file.tensors.get(place)!;
-  const kept = type === 'F16' || type === 'BF16';
+  const kept = offset === 0 && (type === 'F16' || type === 'BF16');
   function* chunks() {
     for (const rows of rowsOf(file, place, order())) {
-      yield kept ? rows : new Uint8Array(dequantize(type, rows).buffer);
+      yield kept ? rows : new Uint8Array(less(dequantize(type, rows), offset).buffer);
     }
   }
   return { type: kept ? type : 'F32', shape, chunks };
