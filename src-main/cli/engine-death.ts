@@ -1,14 +1,13 @@
 /** Words for the end of an engine process that did not end by itself: what happened, what is lost, how to go on. */
 import { ParetuneError } from '../contract/errors.ts';
-import { providerOf } from '../contract/providers.ts';
-import type { RunConfig } from '../contract/run-config.ts';
+import { describeRescue, type Rescue, type RescueSettings, rescueOf } from '../contract/rescue.ts';
 
 /** What is known of the run that a request drives. */
 export type RunSoFar = {
   runId?: string;
   step?: number;
   checkpoint?: number;
-  config?: Pick<RunConfig, 'provider' | 'onProviderFailure'>;
+  config?: RescueSettings;
 };
 
 export type Death = {
@@ -24,25 +23,31 @@ export type Death = {
 
 const nativeFaults = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGABRT', 'SIGTRAP']);
 
-/** A `engine` or `memory` error that knows the run which died. */
+/** The end of an engine, or of its GPU (`device`), that knows the run which it ended. */
 export class EngineDeath extends ParetuneError {
   readonly run: RunSoFar;
 
-  constructor(code: 'engine' | 'memory', message: string, run: RunSoFar, hint: string) {
+  constructor(code: 'engine' | 'memory' | 'device', message: string, run: RunSoFar, hint: string) {
     super(code, message, { hint });
     this.run = run;
   }
 }
 
+/** What the engine is asked for instead: a run on from its checkpoint, by other settings. */
+export type RescuedRun = { run: string; after: string } & Rescue;
+
 /**
- * The run that can go on on the CPU because a GPU's driver may have hung or brought down the engine, and the user did not
+ * How a run can go on because a GPU was lost, or its driver may have hung or brought down the engine, and the user did not
  * forbid it (onProviderFailure); null for everything else.
  */
-export function runToRescue(error: unknown): string | null {
+export function runToRescue(error: unknown): RescuedRun | null {
   if (!(error instanceof EngineDeath)) return null;
   const { runId, checkpoint, config } = error.run;
   if (runId === undefined || checkpoint === undefined || config === undefined) return null;
-  return providerOf(config.provider) !== 'cpu' && config.onProviderFailure === 'cpu' ? runId : null;
+  const rescue = rescueOf(config);
+  if (rescue === null) return null;
+  const after = `${error.message}\nThe run goes on ${describeRescue(rescue)} from its last checkpoint.`;
+  return { run: runId, ...rescue, after };
 }
 
 export function describeDeath(death: Death): EngineDeath {

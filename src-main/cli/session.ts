@@ -49,7 +49,7 @@ export function openSession(options: { json: boolean; dataFolder?: string } & Pa
   });
   let engine: Engine | undefined;
   const engines: Engine[] = [];
-  const stopListening = onInterrupt(progress, engines);
+  const interrupt = onInterrupt(progress, engines);
 
   const start = () => {
     const started = startEngine({
@@ -87,6 +87,15 @@ export function openSession(options: { json: boolean; dataFolder?: string } & Pa
     }
   };
 
+  /** A run whose GPU failed goes on in a new engine, as often as there is another way; not once the user asked to stop. */
+  const goOn = async (name: CommandName, error: unknown): Promise<ResultOf<'resume'>> => {
+    const rescued = name === 'tune' || name === 'resume' ? runToRescue(error) : null;
+    if (rescued === null || interrupt.asked()) throw error;
+    engine?.kill();
+    engine = start();
+    return ask('resume', rescued).catch((next) => goOn('resume', next));
+  };
+
   return {
     json: options.json,
     dataFolder,
@@ -104,14 +113,7 @@ export function openSession(options: { json: boolean; dataFolder?: string } & Pa
       try {
         return await ask(name, payload, onItem);
       } catch (error) {
-        const run = name === 'tune' || name === 'resume' ? runToRescue(error) : null;
-        if (run === null) throw error;
-        progress.note(
-          `warning: ${(error as Error).message}\nThe run ${run} goes on on the CPU from its last checkpoint.`,
-        );
-        engine = start();
-        // both commands answer with the summary of the run
-        return (await ask('resume', { run, provider: 'cpu' })) as ResultOf<Name>;
+        return (await goOn(name, error)) as ResultOf<Name>;
       }
     },
     worker: start,
@@ -119,7 +121,7 @@ export function openSession(options: { json: boolean; dataFolder?: string } & Pa
     endLine: () => progress.end(),
     async close() {
       progress.end();
-      stopListening();
+      interrupt.stopListening();
       await Promise.all(engines.map((one) => one.close()));
     },
   };
@@ -132,11 +134,8 @@ function noteOf(event: RunEvent): string | undefined {
   return undefined;
 }
 
-/**
- * First Ctrl-C (or a polite signal): the engine finishes the step and saves. Second: it ends at once. Returns what undoes
- * the listening.
- */
-function onInterrupt(progress: ShowProgress, engines: readonly Engine[]): () => void {
+/** First Ctrl-C (or a polite signal): the engine finishes the step and saves. Second: it ends at once. */
+function onInterrupt(progress: ShowProgress, engines: readonly Engine[]): { asked(): boolean; stopListening(): void } {
   let asked = false;
   const listener = () => {
     if (engines.length === 0) process.exit(1);
@@ -150,7 +149,10 @@ function onInterrupt(progress: ShowProgress, engines: readonly Engine[]): () => 
   };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, listener);
-  return () => {
-    for (const signal of signals) process.off(signal, listener);
+  return {
+    asked: () => asked,
+    stopListening() {
+      for (const signal of signals) process.off(signal, listener);
+    },
   };
 }

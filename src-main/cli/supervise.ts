@@ -9,7 +9,7 @@ import { ParetuneError } from '../contract/errors.ts';
 import type { Json } from '../contract/records.ts';
 import type { RunEvent } from '../contract/run-events.ts';
 import { type Progress, type Reply, replySchema, type Request } from '../engine-process/protocol.ts';
-import { describeDeath, type RunSoFar } from './engine-death.ts';
+import { describeDeath, EngineDeath, type RunSoFar } from './engine-death.ts';
 import { makeWatchdog } from './watchdog.ts';
 
 export type EngineOptions = {
@@ -114,7 +114,7 @@ export function startEngine(options: EngineOptions): Engine {
     else {
       waiting.delete(reply.id);
       if (reply.kind === 'result') entry.resolve(reply.result);
-      else entry.reject(toError(reply.error));
+      else entry.reject(toError(reply.error, entry.run));
     }
   });
 
@@ -168,7 +168,8 @@ export class EngineFault extends Error {
   override readonly name = 'EngineFault';
 }
 
-function toError(error: Extract<Reply, { kind: 'error' }>['error']): Error {
+function toError(error: Extract<Reply, { kind: 'error' }>['error'], run: RunSoFar): Error {
   if (error.code === 'internal') return new EngineFault(error.message);
+  if (error.code === 'device') return new EngineDeath('device', error.message, run, error.hint);
   return new ParetuneError(error.code, error.message, { hint: error.hint });
 }

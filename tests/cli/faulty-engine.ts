@@ -1,7 +1,7 @@
 /** An engine process whose commands go wrong in every way that the supervisor must survive. The serving code is the real one. */
 import { z } from 'zod';
 import { ParetuneError } from '../../src-main/contract/errors.ts';
-import { runConfigSchema } from '../../src-main/contract/run-config.ts';
+import { type RunConfigInput, runConfigSchema } from '../../src-main/contract/run-config.ts';
 import type { RunEvent } from '../../src-main/contract/run-events.ts';
 import { type Command, type CommandContext, defineCommand } from '../../src-main/engine-process/command.ts';
 import { connectToParent } from '../../src-main/engine-process/parent-connection.ts';
@@ -13,6 +13,11 @@ function saved(context: CommandContext, step: number): void {
   context.emit({ kind: 'resumed', runId: 'r7', fromStep: 0, attempt: 2 });
   const checkpoint = { step, folder: 'x', manifestHash: '', weightsHash: '', bytes: 1 };
   context.emit({ kind: 'checkpoint', runId: 'r7', checkpoint, dropped: [] });
+}
+
+function begun(context: CommandContext, changes: Partial<RunConfigInput> = {}): void {
+  const config = runConfigSchema.parse({ model: 'm', tasks: ['t'], provider: 'webgpu', ...changes });
+  context.emit({ kind: 'started', runId: 'r7', config, facts: {} } as unknown as RunEvent);
 }
 
 const wrong: Record<string, (context: CommandContext) => Promise<unknown>> = {
@@ -36,8 +41,7 @@ const wrong: Record<string, (context: CommandContext) => Promise<unknown>> = {
   },
   // a driver that hangs in a step of a run on a GPU
   tune: async (context) => {
-    const config = runConfigSchema.parse({ model: 'm', tasks: ['t'], provider: 'webgpu' });
-    context.emit({ kind: 'started', runId: 'r7', config, facts: {} } as unknown as RunEvent);
+    begun(context);
     saved(context, 40);
     await sleep(50);
     for (;;);
@@ -79,8 +83,18 @@ const wrong: Record<string, (context: CommandContext) => Promise<unknown>> = {
 };
 
 const payload: z.ZodType<unknown> = z.strictObject({});
-/** What a resume was asked for. */
-const resume: Command<unknown, unknown> = defineCommand({ payload: z.unknown(), run: async (asked) => asked });
+/** Answers with what it was asked for; on a GPU that is lost again and again as long as the batches are large. */
+const resume: Command<unknown, unknown> = defineCommand({
+  payload: z.unknown(),
+  async run(asked, context) {
+    const { run, rolloutBatch } = asked as { run: string; rolloutBatch?: number };
+    const batch = rolloutBatch ?? (run === 'lost' ? 256 : 0);
+    if (batch <= 64) return asked as never;
+    begun(context, { onProviderFailure: 'smaller-batch', rolloutBatch: batch });
+    saved(context, 40);
+    throw new ParetuneError('device', `The GPU was lost with ${batch} rows.`);
+  },
+});
 const table = Object.fromEntries(
   Object.entries(wrong).map(([name, run]) => {
     const command: Command<unknown, unknown> = defineCommand({ payload, run: (_, context) => run(context) });

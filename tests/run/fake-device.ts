@@ -11,16 +11,18 @@ export type DeviceRun = { count: number; feeds: Record<string, ort.Tensor> };
 /** What Dawn and ONNX Runtime 1.30.0 say. */
 export const faultWords = {
   lost: 'Failed to download data from buffer. wgpu::MapAsyncStatus value: 3',
+  lostBefore: 'Failed to initialize the WebGPU context: device lost',
   memory: 'WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid due to a previous error.',
 };
 
-/** `fault` is asked before every run on the device and throws to make it fail. */
-export function fakeDevice(t: TestContext, fault: (run: DeviceRun) => void): void {
+/** `fault` is asked before every run on the device and throws to make it fail, `openFault` before a session is opened. */
+export function fakeDevice(t: TestContext, fault: (run: DeviceRun) => void, openFault: () => void = () => {}): void {
   const { create } = ort.InferenceSession;
   let count = 0;
   const onDevice = async (model: Uint8Array, options: ort.InferenceSession.SessionOptions = {}) => {
     const [provider] = options.executionProviders ?? [];
     if (provider !== 'webgpu') return create(model, options);
+    openFault();
     // its memory is main memory: results stay there and are written in place just the same
     const { preferredOutputLocation: _, ...rest } = options;
     const session = await create(model, { ...rest, executionProviders: ['cpu'], extra: withoutBan(options.extra) });

@@ -57,6 +57,19 @@ for (const [what, kind] of [
   });
 }
 
+test('a GPU that is lost while a session is opened leaves the run on the CPU, too', async (t) => {
+  const events: RunEvent[] = [];
+  const onOpen = () => {
+    if (events.some((event) => event.kind === 'step')) throw new Error(faultWords.lostBefore);
+  };
+  fakeDevice(t, () => {}, onOpen);
+  // the greedy decoding graph is not opened before the first evaluation
+  const config = onGpu({ evaluation: { everySteps: 1, greedy: true } });
+  await runEvents(config, temporaryFolder(t), { onEvent: (event) => events.push(event) });
+  assert.equal(lastOf(events, 'ended').status, 'finished');
+  assert.equal(told(events).length, 1);
+});
+
 test('a run that was told to stop does so: the step is not there, the checkpoint before it is, and the CPU goes on from it', async (t) => {
   const folder = temporaryFolder(t);
   const events: RunEvent[] = [];

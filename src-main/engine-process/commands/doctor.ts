@@ -25,17 +25,9 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
     return { message, state: 'failed', hint: 'Paretune needs Node 22.18 or newer.' };
   },
   async 'ONNX Runtime'() {
-    const { createSession, runtimeVersion } = await import('../../engine/runtime/session.ts');
-    const { Graph } = await import('../../engine/graph/graph.ts');
-    const { add } = await import('../../engine/graph/ops.ts');
-    const graph = new Graph('doctor');
-    graph.output('sum', add(graph.input('a', 'float32', [2]), graph.input('b', 'float32', [2])));
-    const session = await createSession(graph, { threads: 1 });
-    const tensor = (...data: number[]) => ({ dtype: 'float32', shape: [2], data: Float32Array.from(data) }) as const;
-    const { sum } = await session.run({ a: tensor(1, 2), b: tensor(3, 4) });
-    await session.dispose();
-    if (sum.data[0] === 4 && sum.data[1] === 6) return { message: `${runtimeVersion}, CPU` };
-    return { message: `${runtimeVersion} adds wrongly: ${sum.data.join(', ')}`, state: 'failed' };
+    const { addsTwoNumbers, runtimeVersion } = await import('../../engine/runtime/session.ts');
+    if (await addsTwoNumbers('cpu')) return { message: `${runtimeVersion}, CPU` };
+    return { message: `${runtimeVersion} adds wrongly on the CPU`, state: 'failed' };
   },
   async GPU() {
     const { requireDevice, needsOf } = await import('../../engine/runtime/providers.ts');

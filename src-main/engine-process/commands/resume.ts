@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import { providerSettings } from '../../contract/providers.ts';
+import { withRescue } from '../../contract/rescue.ts';
+import { runConfigSchema } from '../../contract/run-config.ts';
 import { listCheckpoints } from '../../engine/train/checkpoint.ts';
 import { runFolder } from '../../store/open-store.ts';
 import { defineCommand } from '../command.ts';
@@ -11,11 +13,19 @@ import { type RunSummary, summarizeRun } from '../run-summary.ts';
 import { withStore } from '../with-store.ts';
 
 export const command = defineCommand({
-  payload: z.strictObject({ run: z.string(), provider: z.enum(providerSettings).optional() }),
-  async run({ run, provider }, context): Promise<RunSummary> {
+  payload: z.strictObject({
+    run: z.string(),
+    provider: z.enum(providerSettings).optional(),
+    /** smaller batches than the run began with, where a GPU failed on those */
+    rolloutBatch: runConfigSchema.shape.rolloutBatch.unwrap().optional(),
+    microBatchTokens: runConfigSchema.shape.train.unwrap().shape.microBatchTokens.unwrap().optional(),
+    /** why it goes on without being asked: kept as a notice of the run */
+    after: z.string().max(10_000).optional(),
+  }),
+  async run({ run, after, ...changes }, context): Promise<RunSummary> {
     return withStore(context.dataFolder, 'write', async (store) => {
       const { runId, config: stored, facts, status } = store.getRun(run);
-      const config = provider === undefined ? stored : { ...stored, provider };
+      const config = withRescue(stored, changes);
       if (status === 'finished') {
         throw new ParetuneError('usage', `Run ${runId} has finished all of its ${config.steps} steps.`, {
           hint: `paretune show ${runId} says what it came to.`,
@@ -33,7 +43,13 @@ export const command = defineCommand({
       const attempt = store.resumeRun(runId, last.step);
       // whoever follows from here on learns what the run is, as a replay of its stored events would tell
       context.emit({ kind: 'started', runId, config, facts });
-      await driveRun(store, runId, config, { kind: 'resume', folder: join(folder, last.folder), attempt }, context);
+      await driveRun(
+        store,
+        runId,
+        config,
+        { kind: 'resume', folder: join(folder, last.folder), attempt, after },
+        context,
+      );
       return summarizeRun(store, runId);
     });
   },

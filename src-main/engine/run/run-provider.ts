@@ -6,6 +6,7 @@
  */
 import { ParetuneError } from '../../contract/errors.ts';
 import { providerOf } from '../../contract/providers.ts';
+import { describeRescue, rescueOf, withRescue } from '../../contract/rescue.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import type { RunEvent } from '../../contract/run-events.ts';
 import { DecodeEngine, usualChunk } from '../rollout/decode-engine.ts';
@@ -79,7 +80,7 @@ export async function computed<T>(run: Computing, work: () => Promise<T>): Promi
   } catch (error) {
     const next = afterFailure(run.config, error);
     if (next === null) throw error;
-    run.notices.push({ code: 'provider-failed', message: describeFailure(run.config, next, error as Error) });
+    run.notices.push({ code: 'provider-failed', message: describeFailure(run.config, error as Error) });
     const { optimizer } = run.trainer;
     await closeComputing(run);
     Object.assign(run, { config: next, ...open(next, run.policy, run.threads, run.notices) });
@@ -98,25 +99,14 @@ export async function closeComputing({ trainer, engine, memory }: Computing): Pr
 /** How a run goes on after an error: with these settings, or not at all. */
 export function afterFailure(config: RunConfig, error: unknown): RunConfig | null {
   const code = error instanceof ParetuneError ? error.code : null;
-  if (providerOf(config.provider) === 'cpu' || (code !== 'device' && code !== 'memory')) return null;
-  if (config.onProviderFailure === 'cpu') return { ...config, provider: 'cpu' };
-  // a lost device does not come back within a process, however small the batch
-  if (config.onProviderFailure !== 'smaller-batch' || code !== 'memory') return null;
-  const rolloutBatch = Math.ceil(config.rolloutBatch / 2);
-  const microBatchTokens = Math.max(SMALLEST_MICRO_BATCH, Math.floor(config.train.microBatchTokens / 2));
-  if (rolloutBatch === config.rolloutBatch && microBatchTokens === config.train.microBatchTokens) return null;
-  return { ...config, rolloutBatch, train: { ...config.train, microBatchTokens } };
+  const rescue = code === 'device' || code === 'memory' ? rescueOf(config) : null;
+  // a lost device does not come back within a process, however small the batch: that is for the supervisor
+  if (rescue === null || ('rolloutBatch' in rescue && code === 'device')) return null;
+  return withRescue(config, rescue);
 }
 
-/** The least that the settings allow. */
-const SMALLEST_MICRO_BATCH = 64;
-
-function describeFailure(before: RunConfig, after: RunConfig, { message }: Error): string {
-  const how =
-    after.provider === before.provider
-      ? `with rolloutBatch ${after.rolloutBatch} and train.microBatchTokens ${after.train.microBatchTokens}`
-      : 'on the CPU';
-  return `${message} The run goes on ${how}; what failed is done again and nothing is lost.`;
+function describeFailure(before: RunConfig, { message }: Error): string {
+  return `${message} The run goes on ${describeRescue(rescueOf(before)!)}; what failed is done again and nothing is lost.`;
 }
 
 type Told = Computing & { deps: { runId: string }; state: { step: number } };

@@ -58,8 +58,8 @@ export type RunDependencies = {
   takePrices?: () => Record<string, number> | null;
 };
 
-/** Where a run begins: at its start, or at the checkpoint in a folder. */
-export type RunStart = { kind: 'new' } | { kind: 'resume'; folder: string; attempt: number };
+/** Where a run begins: at its start, or at the checkpoint in a folder; `after` is what made it go on by itself, for the log. */
+export type RunStart = { kind: 'new' } | { kind: 'resume'; folder: string; attempt: number; after?: string };
 
 /** Everything of a run that lives in memory. */
 type Run = Computing & {
@@ -85,7 +85,11 @@ export async function* trainingRun(
   try {
     if (begin.kind === 'resume') {
       restore(run, begin.folder);
-      yield { kind: 'resumed', runId, fromStep: run.state.step, attempt: begin.attempt };
+      const { step } = run.state;
+      yield { kind: 'resumed', runId, fromStep: step, attempt: begin.attempt };
+      if (begin.after !== undefined) {
+        yield { kind: 'notice', runId, step, level: 'warning', code: 'provider-failed', message: begin.after };
+      }
       yield* proveProvider(run);
     } else {
       yield* startRun(run);

@@ -10,9 +10,10 @@ import { ParetuneError } from '../../contract/errors.ts';
 import type { ProviderName } from '../../contract/providers.ts';
 import { assert } from '../base/assert.ts';
 import { checkGraph } from '../graph/check.ts';
-import type { DType, Graph } from '../graph/graph.ts';
+import { type DType, Graph } from '../graph/graph.ts';
 import { type HostIndices, type HostTensor, hostIndices } from '../graph/host-indices.ts';
 import { onnxBytes } from '../graph/onnx-bytes.ts';
+import { add } from '../graph/ops.ts';
 import { DeviceTensor } from './device-tensor.ts';
 import { type Fallback, fallbacksOf, formOf, oneNodeGraph } from './capabilities.ts';
 
@@ -173,11 +174,30 @@ export async function createSession(graph: Graph, options: SessionOptions): Prom
   try {
     inner = await openInner(bytes, strict, graph.name);
   } catch (error) {
-    if (onFallback === undefined || !fallsBack(error)) throw error;
+    if (!fallsBack(error)) throw await lostOr(error as Error, graph.name, options.provider!);
+    if (onFallback === undefined) throw error;
     onFallback(graph.name, await nodesOnCpu(onDevice.graph, strict));
     inner = await openInner(bytes, options, graph.name);
   }
   return new Session(inner, graph.name, options.provider, onDevice.compute);
+}
+
+/** An error of opening a session, told as the loss of the GPU where that is what it was: then it adds no numbers, either. */
+async function lostOr(error: Error, name: string, provider: ProviderName): Promise<Error> {
+  if (error instanceof ParetuneError && error.code === 'memory') return error;
+  return (await addsTwoNumbers(provider).catch(() => false)) ? error : explained(error, name, provider);
+}
+
+/** Whether a provider adds two numbers, the CPU forbidden; throws what ONNX Runtime says. */
+export async function addsTwoNumbers(provider: ProviderName): Promise<boolean> {
+  const graph = new Graph(`probe of ${provider}`);
+  graph.output('sum', add(graph.input('a', 'float32', [2]), graph.input('b', 'float32', [2])));
+  const bytes = onnxBytes(graph, { opset: opsetOf(provider) });
+  const session = await openSession(bytes, { threads: 1, provider }, graph.name);
+  const tensor = (...data: number[]): Tensor => ({ dtype: 'float32', shape: [2], data: Float32Array.from(data) });
+  const { sum } = await session.run({ a: tensor(1, 2), b: tensor(3, 4) });
+  await session.dispose();
+  return sum.data[0] === 4 && sum.data[1] === 6;
 }
 
 /** CUDA's kernel of ReduceMax was made for its version of opset 18 and is not taken for that of 20 (published-kernels.ts). */
