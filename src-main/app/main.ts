@@ -28,7 +28,7 @@ import { runAttendant } from './attendant.ts';
 import { callHandlers, type Desktop, dropped } from './calls.ts';
 import { removeUnfinished } from './data-folder.ts';
 import { deletions as makeDeletions } from './deletions.ts';
-import { type Death, engineLane } from './engine-lane.ts';
+import { engineLane } from './engine-lane.ts';
 import { feedSource } from './feed.ts';
 import { makeHandles } from './handles.ts';
 import { menuTemplate } from './menu.ts';
@@ -36,7 +36,6 @@ import { channels, openDoor } from './relay.ts';
 import { helpPages, schemes, secureContents, secureSession, switches, webPreferences } from './security.ts';
 import { openSettings } from './settings-file.ts';
 import { windowPlace } from './window-place.ts';
-import { appWords } from './words.ts';
 
 /** A step and its checkpoint may take so long; then the engine is ended all the same. */
 const quitWaitMs = 30_000;
@@ -79,7 +78,7 @@ const computing = engineLane({
   onReady: () => feed.tell({ kind: 'engine', engine: { state: 'ready' } }),
   onSilence: (ms) =>
     feed.tell({ kind: 'engine', engine: ms === 0 ? { state: 'ready' } : { state: 'silent', seconds: ms / 1000 } }),
-  onDeath: tellDeath,
+  onDeath: (death) => runs.died(death),
 });
 const attendant = runAttendant({
   powerSaveBlocker,
@@ -95,14 +94,6 @@ const attendant = runAttendant({
 });
 const runs = runKeeper({ lane: computing, tell: feed.tell, ...attendant });
 const deletions = makeDeletions(computing, settings, later);
-
-function tellDeath({ reason, memory, asked, output }: Death): void {
-  const resume = runs.bury();
-  if (asked) return;
-  const last = output.trim().split('\n').slice(-3).join('\n');
-  const hint = memory ? appWords.smallerBatch : last;
-  feed.tell({ kind: 'engine', engine: { state: 'gone', reason: appWords.engineGone(reason), hint, resume } });
-}
 
 const desktop: Desktop = {
   version: app.getVersion(),

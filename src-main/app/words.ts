@@ -71,5 +71,7 @@ export const appWords = {
   runFinished: (run: string) => `Run ${run} has finished`,
   runEnded: (step: number, reason: string) => `Step ${step}. ${reason}`,
   engineGone: (reason: string) => `The engine ${reason}.`,
+  /** `how`: on the CPU, or with smaller batches */
+  goesOn: (how: string, step: number) => `The run goes on ${how} from step ${step}; nothing that was saved is lost.`,
   smallerBatch: 'A smaller rollout batch or micro-batch needs less memory.',
 };

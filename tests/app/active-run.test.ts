@@ -1,13 +1,26 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { runKeeper } from '../../src-main/app/active-run.ts';
+import { describe, test } from 'node:test';
+import { type RunKeeper, runKeeper } from '../../src-main/app/active-run.ts';
 import { runAttendant } from '../../src-main/app/attendant.ts';
 import { type Death, engineLane, type Lane } from '../../src-main/app/engine-lane.ts';
 import type { News } from '../../src-main/app/feed.ts';
+import { type RunConfig, type RunConfigInput, runConfigSchema } from '../../src-main/contract/run-config.ts';
 import type { RunEvent } from '../../src-main/contract/run-events.ts';
 import { type FakeEngine, fakeEngine } from './fake-engine.ts';
 
-const started = { kind: 'started', runId: 'r', config: { steps: 10 }, facts: {} } as unknown as RunEvent;
+const startedWith = (changes: Partial<RunConfigInput>) => {
+  const config = runConfigSchema.parse({ model: 'm', tasks: ['t'], steps: 10, ...changes });
+  return { kind: 'started', runId: 'r', config, facts: {} } as unknown as RunEvent;
+};
+type Sizes = { rolloutBatch: number; microBatchTokens: number };
+/** What the window was told of engines that are gone. */
+const goneOf = (news: News[]) =>
+  news.flatMap((item) => {
+    if (item.kind !== 'engine' || item.engine.state !== 'gone') return [];
+    const { state: _, ...rest } = item.engine;
+    return [rest];
+  });
+const started = startedWith({});
 const step = (n: number) => ({ kind: 'step', runId: 'r', step: n, groups: [], metrics: {} }) as unknown as RunEvent;
 const saved = (n: number) =>
   ({ kind: 'checkpoint', runId: 'r', checkpoint: { step: n }, dropped: [] }) as unknown as RunEvent;
@@ -32,7 +45,10 @@ function setting() {
       return engines[engines.length - 1];
     },
     silenceMs: 60_000,
-    onDeath: (death) => deaths.push(death),
+    onDeath(death) {
+      deaths.push(death);
+      keeper.died(death);
+    },
   });
   const attendant = runAttendant({
     powerSaveBlocker: { start: (type) => power.push(`start ${type}`), stop: (id) => power.push(`stop ${id}`) },
@@ -41,7 +57,7 @@ function setting() {
     windowFocused: () => focused,
     showWindow: () => {},
   });
-  const keeper = runKeeper({ lane, tell: (item) => news.push(item), ...attendant });
+  const keeper: RunKeeper = runKeeper({ lane, tell: (item) => news.push(item), ...attendant });
   const engine = () => engines[engines.length - 1];
   const emit = (event: RunEvent, command = 'tune') =>
     engine().say({ kind: 'event', id: engine().idOf(command), event });
@@ -132,7 +148,7 @@ test('pause stops the run and remembers it; resume goes on; stop forgets it', as
 });
 
 test('the death of the engine leaves the run with the step of its last checkpoint', async () => {
-  const { keeper, emit, engine, deaths, lane } = setting();
+  const { keeper, emit, engine, deaths, news, lane } = setting();
   const answer = keeper.begin('tune', {});
   emit(started);
   await answer;
@@ -143,10 +159,104 @@ test('the death of the engine leaves the run with the step of its last checkpoin
     deaths.map(({ reason, asked, output }) => [reason, asked, output]),
     [['ended by a native fault (0xC0000005)', false, 'last words']],
   );
-  assert.deepEqual(keeper.bury(), { runId: 'r', fromStep: 2 });
+  assert.deepEqual(goneOf(news), [
+    {
+      reason: 'The engine ended by a native fault (0xC0000005).',
+      hint: 'last words',
+      resume: { runId: 'r', fromStep: 2 },
+    },
+  ]);
   assert.equal(keeper.active(), null);
-  assert.equal(keeper.bury(), null);
   assert.equal(lane.alive(), false);
+});
+
+describe('a run on a GPU goes on by itself', () => {
+  const resumed = (fromStep: number): RunEvent => ({ kind: 'resumed', runId: 'r', fromStep, attempt: 2 });
+  const asked = (engine: FakeEngine) =>
+    engine.sent.flatMap((sent) => (sent.kind === 'command' && sent.command === 'resume' ? [sent.payload] : []));
+
+  /** A run on a GPU in step 3, saved at step 2. */
+  async function onGpu(onProviderFailure: RunConfig['onProviderFailure'], changes: Partial<RunConfig> = {}) {
+    const desk = setting();
+    const answer = desk.keeper.begin('tune', {});
+    desk.emit(startedWith({ provider: 'webgpu', onProviderFailure, ...changes }));
+    await answer;
+    desk.emit(saved(2));
+    desk.emit(step(3));
+    return desk;
+  }
+
+  test('on the CPU, in a new engine, from its last checkpoint, and the log will say why', async () => {
+    const { keeper, engine, engines, emit, news, lane } = await onGpu('cpu');
+    engine().die(0xc0000005 | 0);
+    assert.equal(engines.length, 2);
+    const after =
+      'The engine ended by a native fault (0xC0000005). The run goes on on the CPU from step 2; nothing that was saved is lost.';
+    assert.deepEqual(asked(engine()), [{ run: 'r', provider: 'cpu', after }]);
+    assert.deepEqual(goneOf(news), []);
+    emit(startedWith({ provider: 'cpu' }), 'resume');
+    emit(resumed(2), 'resume');
+    assert.deepEqual(keeper.active(), { runId: 'r', phase: 'running', step: 2, plannedSteps: 10 });
+    // on the CPU there is nothing left to try
+    engine().die(1);
+    assert.equal(engines.length, 2);
+    assert.deepEqual(
+      goneOf(news).map(({ resume }) => resume),
+      [{ runId: 'r', fromStep: 2 }],
+    );
+    await lane.end(0);
+  });
+
+  test('with smaller batches, again and again, also where the engine lived and the GPU was lost', async () => {
+    const { engine, engines, emit, lane } = await onGpu('smaller-batch');
+    engine().die(1);
+    assert.deepEqual(
+      asked(engine()).map((payload) => [(payload as Sizes).rolloutBatch, (payload as Sizes).microBatchTokens]),
+      [[128, 1024]],
+    );
+    emit(startedWith({ provider: 'webgpu', onProviderFailure: 'smaller-batch', rolloutBatch: 128 }), 'resume');
+    emit(resumed(2), 'resume');
+    const error = { code: 'device', message: 'The GPU was lost.', hint: '' } as const;
+    engine().say({ kind: 'error', id: engine().idOf('resume'), error });
+    while (engines.length < 3) await new Promise(setImmediate);
+    assert.equal(engines[1].killed, true);
+    assert.equal((asked(engine())[0] as Sizes).rolloutBatch, 64);
+    await lane.end(0);
+  });
+
+  test('but not where it is to stop, was paused, or had saved nothing', async () => {
+    const told = await onGpu('stop');
+    told.engine().die(1);
+    const paused = await onGpu('cpu');
+    paused.keeper.pause();
+    paused.engine().die(1);
+    const unsaved = setting();
+    const answer = unsaved.keeper.begin('tune', {});
+    unsaved.emit(startedWith({ provider: 'webgpu' }));
+    await answer;
+    unsaved.engine().die(1);
+    for (const { engines, news, keeper } of [told, paused, unsaved]) {
+      assert.equal(engines.length, 1);
+      assert.equal(goneOf(news).length, 1);
+      assert.equal(keeper.active(), null);
+    }
+  });
+
+  test('a resume that is refused is told as the end of the engine that it is', async () => {
+    const { engine, news, lane } = await onGpu('cpu');
+    engine().die(1);
+    const error = { code: 'not-found', message: 'Run r has no whole checkpoint.', hint: '' } as const;
+    engine().say({ kind: 'error', id: engine().idOf('resume'), error });
+    await new Promise(setImmediate);
+    assert.deepEqual(goneOf(news), [
+      {
+        reason: 'The engine ended unexpectedly (exit code 1).',
+        hint: 'Run r has no whole checkpoint.',
+        resume: { runId: 'r', fromStep: 2 },
+      },
+    ]);
+    await lane.end(0);
+  });
 });
 
 test('the machine stays awake from start to end, not while paused, and once', async () => {

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { buildWindow, chromiumPath, launch, violations } from './open-window.ts';
-import { type Served, serve } from './serve.ts';
+import { type Served, type ServeOptions, serve } from './serve.ts';
 
 export const executable = chromiumPath();
 export const skip = executable === null && 'no Chromium: install one or set PARETUNE_CHROMIUM';
@@ -54,12 +54,12 @@ const cutOff = `(() => {
   return wide.slice(0, 8);
 })()`;
 
-export async function openDesk(): Promise<Desk> {
+export async function openDesk(options: ServeOptions = {}): Promise<Desk> {
   const folder = mkdtempSync(join(tmpdir(), 'paretune-window-'));
   const out = join(folder, 'out');
   for (const made of [pictures, join(folder, 'data'), out]) mkdirSync(made, { recursive: true });
   await buildWindow(join(folder, 'renderer'));
-  const served = await serve(join(folder, 'data'), join(folder, 'renderer'));
+  const served = await serve(join(folder, 'data'), join(folder, 'renderer'), options);
   const browser: Browser = await launch(executable!);
   const page = await browser.newPage({ viewport: size, reducedMotion: 'reduce' });
   const faults: string[] = [];

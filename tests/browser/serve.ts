@@ -61,8 +61,18 @@ export type Served = {
   close(): Promise<void>;
 };
 
+export type ServeOptions = {
+  /** of the engine that computes: another entry, whose faults a test brings, and how long it may be silent */
+  entry?: string;
+  engineSilenceMs?: number;
+};
+
 /** Serves a built window until closed. The data folder holds the runs, `settings.json` beside it what the app remembers. */
-export async function serve(dataFolder: string, rendererFolder: string): Promise<Served> {
+export async function serve(
+  dataFolder: string,
+  rendererFolder: string,
+  { entry, engineSilenceMs = 120_000 }: ServeOptions = {},
+): Promise<Served> {
   // held in memory: a build beside the test may replace the folder
   const files = new Map(
     readdirSync(rendererFolder, { recursive: true, withFileTypes: true })
@@ -82,7 +92,8 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
   }, later);
   let engine: ReturnType<typeof fork> | undefined;
   const startEngine = (computing: boolean) => (): EngineProcess => {
-    const child = fork(join(root, 'src-main/engine-process/main.ts'), [settings.get().dataFolder ?? dataFolder], {
+    const file = (computing && entry) || join(root, 'src-main/engine-process/main.ts');
+    const child = fork(file, [settings.get().dataFolder ?? dataFolder], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
@@ -97,13 +108,9 @@ export async function serve(dataFolder: string, rendererFolder: string): Promise
   const reading = engineLane({ start: startEngine(false), silenceMs: 120_000 });
   const computing = engineLane({
     start: startEngine(true),
-    silenceMs: 120_000,
+    silenceMs: engineSilenceMs,
     onReady: () => feed.tell({ kind: 'engine', engine: { state: 'ready' } }),
-    onDeath({ reason, asked }) {
-      const resume = runs.bury();
-      if (asked) return;
-      feed.tell({ kind: 'engine', engine: { state: 'gone', reason: `The engine ${reason}.`, hint: '', resume } });
-    },
+    onDeath: (death) => runs.died(death),
   });
   const runs = runKeeper({ lane: computing, tell: feed.tell, onEvent: () => {}, onChange: () => {} });
   const desktop: Desktop = {

@@ -15,9 +15,15 @@ export const faultWords = {
   memory: 'WebGPU validation failed. [Invalid Buffer (unlabeled)] is invalid due to a previous error.',
 };
 
+type Create = typeof ort.InferenceSession.create;
+
 /** `fault` is asked before every run on the device and throws to make it fail, `openFault` before a session is opened. */
 export function fakeDevice(t: TestContext, fault: (run: DeviceRun) => void, openFault: () => void = () => {}): void {
-  const { create } = ort.InferenceSession;
+  t.mock.method(ort.InferenceSession, 'create', onNoDevice(ort.InferenceSession.create, fault, openFault));
+}
+
+/** What opens sessions, those for WebGPU on the CPU. */
+export function onNoDevice(create: Create, fault: (run: DeviceRun) => void, openFault: () => void = () => {}): Create {
   let count = 0;
   const onDevice = async (model: Uint8Array, options: ort.InferenceSession.SessionOptions = {}) => {
     const [provider] = options.executionProviders ?? [];
@@ -37,7 +43,7 @@ export function fakeDevice(t: TestContext, fault: (run: DeviceRun) => void, open
     }) as typeof session.run;
     return session;
   };
-  t.mock.method(ort.InferenceSession, 'create', onDevice as typeof create);
+  return onDevice as Create;
 }
 
 /** On the CPU alone there is no fallback to forbid. */
