@@ -17,6 +17,7 @@ export const commands = {
   rescore: () => import('./commands/rescore.ts'),
   'study-run': () => import('./commands/study-run.ts'),
   doctor: () => import('./commands/doctor.ts'),
+  'install-cuda': () => import('./commands/install-cuda.ts'),
   'tools-list': () => import('./commands/tools-list.ts'),
   'tools-check': () => import('./commands/tools-check.ts'),
   'tools-try': () => import('./commands/tools-try.ts'),

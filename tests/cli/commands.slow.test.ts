@@ -235,6 +235,7 @@ describe('paretune', { concurrency: false }, () => {
         /tool=price/,
       ],
       [['frobnicate', '--json'], 2, /unknown command/],
+      [['doctor', '--install-cuda', '.', '--json'], 1, /\.so are not in |on linux x64 only/],
       [['export', 'last', '--to', '.', '--json'], 2, /not empty/],
     ];
     for (const [args, code, message] of cases) {

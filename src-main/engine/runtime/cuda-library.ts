@@ -6,7 +6,8 @@ import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-const names = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
+/** Two files; TensorRT's, which ONNX Runtime would have a third for, is not used. */
+export const cudaLibraries = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
 
 /** Where onnxruntime-node looks for them on Linux x64. */
 export function cudaFolder(): string {
@@ -16,9 +17,9 @@ export function cudaFolder(): string {
 
 /** Why the libraries in a folder cannot serve this version of ONNX Runtime; null if nothing is known against them. */
 export function cudaLibraryProblem(folder: string, version: string): string | null {
-  const missing = names.filter((name) => !existsSync(join(folder, name)));
+  const missing = cudaLibraries.filter((name) => !existsSync(join(folder, name)));
   if (missing.length > 0) return `${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not in ${folder}.`;
-  const library = join(folder, names[1]);
+  const library = join(folder, cudaLibraries[1]);
   if (holdsText(library, `\0${version}\0`)) return null;
   return `${library} is not of ONNX Runtime ${version}, which is the one that is installed.`;
 }
@@ -26,7 +27,7 @@ export function cudaLibraryProblem(folder: string, version: string): string | nu
 /** The loader's own reason why the CUDA library cannot be loaded: a library of CUDA or cuDNN that is missing, mostly. */
 export function whyNotLoadable(folder: string): string {
   try {
-    process.dlopen({ exports: {} }, join(folder, names[1]));
+    process.dlopen({ exports: {} }, join(folder, cudaLibraries[1]));
   } catch (error) {
     // Node complains that it is no module of Node's: then it was loaded, and the fault is another
     const { message } = error as Error;

@@ -18,7 +18,7 @@ const homes: Record<ProviderName, { systems: string; needs: string }> = {
   cuda: {
     systems: 'Linux on x64',
     needs:
-      "It needs NVIDIA's driver, CUDA 12 with cuDNN 9, and the provider library that onnxruntime-node's installer downloads.",
+      "It needs NVIDIA's driver, CUDA 12 with cuDNN 9, and its libraries of ONNX Runtime: `paretune doctor --install-cuda`.",
   },
   dml: { systems: 'Windows', needs: 'It needs a graphics card with Direct3D 12.' },
 };
