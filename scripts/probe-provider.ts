@@ -7,7 +7,8 @@ import { resolve } from 'node:path';
 import { hostIndices } from '../src-main/engine/graph/host-indices.ts';
 import { formOf, oneNodeGraph } from '../src-main/engine/runtime/capabilities.ts';
 import { requireDevice } from '../src-main/engine/runtime/providers.ts';
-import { createSession, fallsBack, runtimeVersion } from '../src-main/engine/runtime/session.ts';
+import { createSession, runtimeVersion } from '../src-main/engine/runtime/session.ts';
+import { fallsBack } from '../src-main/engine/runtime/session-errors.ts';
 import { ourGraphs } from '../tests/webgpu/our-graphs.ts';
 
 await requireDevice('webgpu');

@@ -33,10 +33,11 @@ const tolerances = { logprobs: 2e-4, loss: 1e-5, gradient: 1e-3, step: 1e-2, gre
 
 const ROWS = 4;
 const PROMPT = 12;
-const CONTINUED = 8;
+/** greedy tokens after each row */
+export const CONTINUED = 8;
 
 /** Learning rate of the one step; only the change that it makes is compared. */
-const RATE = 1e-3;
+export const RATE = 1e-3;
 
 /** Compares a provider with the CPU on a policy, which is left as it was. */
 export async function numericsReport(policy: Policy, provider: ProviderName, threads: number): Promise<NumericsReport> {
@@ -45,7 +46,17 @@ export async function numericsReport(policy: Policy, provider: ProviderName, thr
   const found = await numbersOf(policy, provider, threads, (graph, nodes) =>
     fallbacks.push(describeFallbacks(provider, graph, nodes)),
   );
-  const checks: NumericsCheck[] = [
+  const checks = compareNumbers(found, expected);
+  return { provider, ok: agrees(checks), checks, fallbacks };
+}
+
+export function agrees(checks: readonly NumericsCheck[]): boolean {
+  return checks.every(({ difference, tolerance }) => difference <= tolerance);
+}
+
+/** What is computed of one policy in two ways, held against one another. */
+export function compareNumbers(found: Numbers, expected: Numbers): NumericsCheck[] {
+  return [
     {
       name: 'log-probabilities',
       difference: largestDifference(found.logprobs, expected.logprobs),
@@ -78,32 +89,54 @@ export async function numericsReport(policy: Policy, provider: ProviderName, thr
       measure: `tokens of ${expected.tokens.length}`,
     },
   ];
-  return { provider, ok: checks.every(({ difference, tolerance }) => difference <= tolerance), checks, fallbacks };
 }
 
 /** One line on a report, as notices and the doctor show it. */
-export function describeReport({ provider, ok, checks, fallbacks }: NumericsReport): string {
+export function describeReport({ provider, checks, fallbacks }: NumericsReport): string {
+  return [describeChecks(provider, checks), ...precisionOf(provider), ...fallbacks].join(' ');
+}
+
+/** What ONNX Runtime does to float32 on CUDA unless the driver's own variable forbids it; Node has no option for it. */
+function precisionOf(provider: ProviderName): string[] {
+  if (provider !== 'cuda') return [];
+  if (process.env.NVIDIA_TF32_OVERRIDE === '0') return ['Products are whole float32 (NVIDIA_TF32_OVERRIDE is 0).'];
+  return ['Products are TF32, of 10 bits, where the GPU has it; NVIDIA_TF32_OVERRIDE=0 makes them whole float32.'];
+}
+
+/** One line on who was compared with the CPU. */
+export function describeChecks(who: string, checks: readonly NumericsCheck[]): string {
   const parts = checks.map(({ name, difference, tolerance, measure }) => {
     const shown = difference === 0 ? '0' : difference.toPrecision(2);
     return `${name} ${shown} (${measure}; allowed ${tolerance})`;
   });
-  return [
-    `${provider} ${ok ? 'agrees' : 'does not agree'} with the CPU on this model: ${parts.join(', ')}.`,
-    ...fallbacks,
-  ].join(' ');
+  return `${who} ${agrees(checks) ? 'agrees' : 'does not agree'} with the CPU on this model: ${parts.join(', ')}.`;
 }
 
 /** Throws `unsupported` where the provider's numbers are not the CPU's. */
 export function requireAgreement(report: NumericsReport): void {
   if (report.ok) return;
   throw new ParetuneError('unsupported', describeReport(report), {
-    hint: 'Use `--provider cpu`. A newer graphics driver may help; `paretune doctor` repeats the comparison.',
+    hint: [
+      ...(report.provider === 'cuda' ? ['Set NVIDIA_TF32_OVERRIDE=0 and begin again.'] : []),
+      'Use `--provider cpu`. A newer graphics driver may help; `paretune doctor` repeats the comparison.',
+    ].join(' '),
   });
 }
 
-type Numbers = { logprobs: number[]; loss: number; gradient: Float32Array; change: Float32Array; tokens: number[] };
+export type Numbers = {
+  /** of all trained tokens, row by row, nats */
+  logprobs: number[];
+  loss: number;
+  /** of what is trained, flat, before it is clipped */
+  gradient: Float32Array;
+  /** what one step of the optimizer adds to it */
+  change: Float32Array;
+  /** greedy continuations, row by row */
+  tokens: number[];
+};
 
-async function numbersOf(
+/** What a provider computes of a policy. */
+export async function numbersOf(
   policy: Policy,
   provider: ProviderName,
   threads: number,
@@ -115,7 +148,7 @@ async function numbersOf(
     ...{ objective: 'supervised', aggregation: 'batch-token', maxGradNorm: 1, microBatchTokens: 4096 },
     ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxTokens, threads, provider, onFallback },
   };
-  const rows = probeRows(policy.config.vocabSize, Math.min(PROMPT, maxTokens - 1));
+  const rows = probesOf(policy);
   const trainer = new Trainer(trained, settings);
   const engine = new DecodeEngine(policy, { threads, maxTokens, provider, chunk: usualChunk(provider), onFallback });
   try {
@@ -144,11 +177,12 @@ function withOwnTrainable(policy: Policy): Policy {
 }
 
 /** Rows of random tokens and different lengths. */
-function probeRows(vocabulary: number, longest: number): TrainRow[] {
+export function probesOf({ config }: Policy): TrainRow[] {
+  const longest = Math.min(PROMPT, config.maxPositions - 1);
   const random = randomStream(0, 'numerics gate');
   return Array.from({ length: ROWS }, (_, row) => {
     const length = Math.max(2, longest - 2 * row);
-    const tokens = Array.from({ length }, () => Math.floor(random.next() * vocabulary));
+    const tokens = Array.from({ length }, () => Math.floor(random.next() * config.vocabSize));
     return { tokens, trained: Array.from({ length: length - 1 }, (_, t) => t + 1), advantage: 1 };
   });
 }

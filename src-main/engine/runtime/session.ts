@@ -16,6 +16,7 @@ import { onnxBytes } from '../graph/onnx-bytes.ts';
 import { add } from '../graph/ops.ts';
 import { DeviceTensor } from './device-tensor.ts';
 import { type Fallback, fallbacksOf, formOf, oneNodeGraph } from './capabilities.ts';
+import { explained, fallsBack, outOfMemory } from './session-errors.ts';
 
 export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array;
 
@@ -138,29 +139,6 @@ export class Session {
 }
 
 /**
- * Want of memory in the words of ONNX Runtime, CUDA, Direct3D and Dawn, which only logs that a buffer could not be had and
- * then finds it invalid.
- */
-const outOfMemory =
-  /allocat|bad_alloc|out of ?memory|Failed to create GPU buffer|Invalid Buffer.*previous error|exceeds the max buffer size/is;
-
-/** An error of a run in the user's words: want of memory and faults of a GPU; others as they are. */
-function explained(error: Error, graph: string, provider: ProviderName): Error {
-  if (outOfMemory.test(error.message)) {
-    const where = provider === 'cpu' ? '' : ` on the GPU (${provider})`;
-    return new ParetuneError('memory', `There is not enough memory${where} for the graph ${graph}: ${error.message}`, {
-      cause: error,
-      hint: 'Set train.recompute, or choose a smaller rolloutBatch, train.microBatchTokens, groupSize or limits.tokens.',
-    });
-  }
-  if (provider === 'cpu') return error;
-  return new ParetuneError('device', `The GPU (${provider}) failed in the graph ${graph}: ${error.message}`, {
-    cause: error,
-    hint: 'The last checkpoint is whole: `paretune resume RUN` goes on, with `--provider cpu` on the CPU.',
-  });
-}
-
-/**
  * A session for a graph, which is checked first. A graph that ONNX Runtime refuses is an error of ours, shown in full. For
  * a GPU its whole-number part is computed here before each run.
  */
@@ -203,11 +181,6 @@ export async function addsTwoNumbers(provider: ProviderName): Promise<boolean> {
 /** CUDA's kernel of ReduceMax was made for its version of opset 18 and is not taken for that of 20 (published-kernels.ts). */
 export function opsetOf(provider: ProviderName | undefined): 19 | 21 {
   return provider === 'cuda' ? 19 : 21;
-}
-
-/** Whether a session was refused only because the CPU would have had to help. */
-export function fallsBack(error: unknown): boolean {
-  return /fallback to CPU EP|Could not find an implementation/.test((error as Error).message);
 }
 
 /** Each form of node tried alone on the provider. */
