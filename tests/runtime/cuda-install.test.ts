@@ -123,7 +123,7 @@ test("the package's own installer is run as it asks to be, what it got is checke
   const content = JSON.stringify(libraries);
   const installer = installerOf(
     t,
-    `if (process.env.ONNXRUNTIME_NODE_INSTALL !== 'cuda12') throw new Error('not asked for CUDA');
+    `if (process.env.ONNXRUNTIME_NODE_INSTALL !== 'true') throw new Error('not asked to install');
      for (const [name, content] of Object.entries(${content})) require('fs').writeFileSync(${JSON.stringify(into)} + '/' + name, content);`,
   );
   const { files } = await install(t, { into, installer }).installed;
@@ -152,13 +152,21 @@ test('what the installer got of another version is refused, and so is nothing at
 test("without network the real installer's reason is told, and how to go on", {
   skip: `${process.platform} ${process.arch}` !== 'linux x64' && 'the installer fetches on linux x64 only',
 }, async (t) => {
-  // the installer honours this proxy; nothing listens on port 9 of this machine
-  const before = process.env.GLOBAL_AGENT_HTTPS_PROXY;
-  process.env.GLOBAL_AGENT_HTTPS_PROXY = 'http://127.0.0.1:9';
-  t.after(() => {
-    if (before === undefined) delete process.env.GLOBAL_AGENT_HTTPS_PROXY;
-    else process.env.GLOBAL_AGENT_HTTPS_PROXY = before;
-  });
+  const variables = {
+    // the installer honours this proxy; nothing listens on port 9 of this machine
+    GLOBAL_AGENT_HTTPS_PROXY: 'http://127.0.0.1:9',
+    // as `npm run` sets them: the installer takes that for its own development
+    npm_config_local_prefix: '/here',
+    npm_package_json: '/here/package.json',
+  };
+  for (const [name, value] of Object.entries(variables)) {
+    const before = process.env[name];
+    process.env[name] = value;
+    t.after(() => {
+      if (before === undefined) delete process.env[name];
+      else process.env[name] = before;
+    });
+  }
   const had = readdirSync(cudaFolder());
   await assert.rejects(install(t, {}).installed, {
     code: 'not-found',

@@ -80,9 +80,12 @@ function requireFitting(folder: string, version: string): void {
   throw new ParetuneError(code, problem, { hint: offlineHint(version) });
 }
 
-/** Runs the package's installer, which neither looks at sums nor at the version that it got. */
+/**
+ * Runs the package's installer, which looks neither at sums nor at the version that it got. Of all it says it understands, it
+ * takes only `true` for a wish: `cuda12` counts as none, and under npm it then does nothing and says nothing (1.30.0).
+ */
 async function fetchLibraries(installer: string, version: string): Promise<void> {
-  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'cuda12', ELECTRON_RUN_AS_NODE: '1' };
+  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'true', ELECTRON_RUN_AS_NODE: '1' };
   const failure = await new Promise<string | null>((done) => {
     execFile(process.execPath, [installer], { env, maxBuffer: 2 ** 20 }, (error, _, stderr) => {
       done(error === null ? null : reasonOf(stderr) || error.message);
