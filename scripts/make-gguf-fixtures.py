@@ -6,7 +6,8 @@ blocks.json    bytes of every number format with the floats of gguf-py's dequant
 tiny-*.gguf    random models: llama with a SentencePiece vocabulary and Llama 3's rotary factors in F32, qwen2 with
                byte-level BPE in blocks of 32, qwen3 in blocks of 256, smollm3 in Q8_0, olmo2 in BF16, phi3 in F16 with
                fused matrices, rotary positions on a part of each head by LongRoPE's factors, and Phi-3's markup, gemma2 in
-               F16 with caps, windows and Gemma's SentencePiece vocabulary
+               F16 with caps, windows and Gemma's SentencePiece vocabulary, gemma3 in F16 with seven layers, one of which
+               sees everything and turns by stretched angles
 expected.json  by llama.cpp: the ids of texts, the logits after each token of one; by gguf-py: SHA-256 of each tensor's floats
 """
 
@@ -180,6 +181,10 @@ def write(path, family, vocabulary, width, heads, kv_heads, head, feed, layers, 
             writer.add_tensor(f"rope_factors_{length}.weight", np.linspace(1, top, head * 3 // 8, dtype=np.float32))
     else:
         writer.add_rope_dimension_count(head)
+    if family == "gemma3":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(8.0)
+        writer.add_sliding_window(12)
     if family == "gemma2":
         writer.add_attn_logit_softcapping(50.0)
         writer.add_final_logit_softcapping(30.0)
@@ -268,6 +273,7 @@ models_made = {
     "olmo2": model("olmo2", byte_level, 32, 4, 2, 8, 32, 2, [Q.BF16], tied=False),
     "phi3": model("phi3", phi_pieces, 64, 4, 2, 16, 48, 2, [Q.F16], tied=False),
     "gemma2": model("gemma2", gemma_pieces, 32, 4, 2, 16, 48, 3, [Q.F16], tied=True),
+    "gemma3": model("gemma3", gemma_pieces, 32, 4, 1, 8, 32, 7, [Q.F16], tied=True),
 }
 expected = {"texts": TEXTS, **{name: by_llama(*made) for name, made in models_made.items()}}
 (OUT / "expected.json").write_text(json.dumps(expected) + "\n")

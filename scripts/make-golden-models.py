@@ -16,7 +16,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import (
-    Gemma2Config, Gemma2ForCausalLM, MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+    Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )  # fmt: skip
 
 OUT = Path(__file__).parent.parent / "tests" / "fixtures" / "golden" / "models"
@@ -38,6 +38,11 @@ FAMILIES = {
     # caps low enough to bend the numbers, scores divided by another number than the head size, every other layer with a window
     "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**SIZES, num_hidden_layers=3, head_dim=20, query_pre_attn_scalar=28,
         attn_logit_softcapping=3.0, final_logit_softcapping=12.0, sliding_window=9)),
+    # stretched angles in the layer that sees everything, a base of their own in those with a window
+    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**SIZES, num_hidden_layers=3, head_dim=20, query_pre_attn_scalar=28,
+        sliding_window=9, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters=dict(full_attention=dict(rope_type="linear", factor=4.0, rope_theta=50000.0),
+            sliding_attention=dict(rope_type="default", rope_theta=500.0)))),
 }  # fmt: skip
 TARGETS = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
 FUSED = ["down_proj", "gate_up_proj", "o_proj", "qkv_proj"]
@@ -160,8 +165,13 @@ def legacy_spelling(config):
     """The same configuration as transformers 4 wrote it."""
     config = dict(config)
     rope = config.pop("rope_parameters")
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
     config["rope_theta"] = rope["rope_theta"]
     config["rope_scaling"] = None
+    if rope["rope_type"] == "linear":
+        config["rope_scaling"] = dict(rope_type="linear", factor=rope["factor"])
     if rope["rope_type"] == "longrope":
         config["rope_scaling"] = dict(type="longrope", short_factor=rope["short_factor"], long_factor=rope["long_factor"])
     if rope.get("partial_rotary_factor", 1) != 1:

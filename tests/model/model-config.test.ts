@@ -68,6 +68,10 @@ describe('parseModelConfig', () => {
     assert.deepEqual([gemma2.scoreCap, gemma2.logitCap, gemma2.activation], [50, 30, 'gelu']);
     assert.deepEqual([gemma2.slidingWindow, gemma2.slidingLayers], [4096, [0, 2]]);
     assert.deepEqual([gemma2.blockNorms, gemma2.normOffset, gemma2.tiedEmbeddings], ['both', 1, true]);
+    const gemma3 = parseModelConfig({ ...base, model_type: 'gemma3_text', num_hidden_layers: 13 });
+    assert.deepEqual([gemma3.scoreCap, gemma3.logitCap, gemma3.qkNorm], [null, null, 'head']);
+    assert.deepEqual(gemma3.slidingLayers, [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 12]);
+    assert.deepEqual([gemma3.rope.theta, gemma3.localRope?.theta], [1_000_000, 10_000]);
     const biased = parseModelConfig({ ...base, attention_bias: true, mlp_bias: true });
     assert.deepEqual([biased.qkvBias, biased.outputBias, biased.mlpBias], [true, true, true]);
   });
@@ -99,6 +103,30 @@ describe('parseModelConfig', () => {
     close(sines[7], amplitude * Math.sin(10_000 ** (-2 / 12) / 1.1));
   });
 
+  test('reads the two kinds of rotary positions of Gemma 3 in both spellings', () => {
+    const linear = { rope_type: 'linear', factor: 8 };
+    const family = { model_type: 'gemma3_text', sliding_window: 5 };
+    const old = parseModelConfig({
+      ...base,
+      ...family,
+      rope_theta: 2e6,
+      rope_local_base_freq: 5e3,
+      rope_scaling: linear,
+      sliding_window_pattern: 2,
+    });
+    const full_attention = { rope_theta: 2e6, ...linear };
+    const sliding_attention = { rope_theta: 5e3, rope_type: 'default' };
+    const now = parseModelConfig({
+      ...base,
+      ...family,
+      rope_parameters: { full_attention, sliding_attention },
+      layer_types: ['sliding_attention', 'full_attention'],
+    });
+    assert.deepEqual(old, now);
+    assert.deepEqual(now.rope, { theta: 2e6, dim: 256, scaling: { kind: 'linear', factor: 8 } });
+    assert.deepEqual(now.localRope, { theta: 5e3, dim: 256, scaling: null });
+  });
+
   test('reads token ids that are numbers, lists, null, absent or -1', () => {
     const ids = (changes: object) => {
       const { bosTokenId, eosTokenIds, padTokenId } = parseModelConfig({ ...base, ...changes });
@@ -114,7 +142,7 @@ describe('parseModelConfig', () => {
   });
 
   const refused: [string, object, RegExp][] = [
-    ...['gemma', 'gemma3_text', 'phi3small', 'phi', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
+    ...['gemma', 'gemma3n', 'phi3small', 'phi', 'olmo', 'granite'].map((type): [string, object, RegExp] => [
       type,
       { model_type: type },
       new RegExp(`model_type is "${type}"`),
@@ -182,6 +210,16 @@ describe('parseModelConfig', () => {
       'two settings of rotary positions in a family that has one',
       { rope_parameters: { full_attention: { rope_theta: 2 } } },
       /rope_parameters is .*one setting for all layers/,
+    ],
+    [
+      'stretched angles in the windows of a Gemma 3',
+      { model_type: 'gemma3_text', rope_parameters: { sliding_attention: { rope_type: 'linear', factor: 2 } } },
+      /sliding_attention.rope_type is "linear"; supported is default/,
+    ],
+    [
+      'capped scores of a Gemma 3',
+      { model_type: 'gemma3_text', attn_logit_softcapping: 50 },
+      /attn_logit_softcapping is 50; supported is none/,
     ],
     ['attention softcap', { attn_logit_softcapping: 50 }, /attn_logit_softcapping is 50/],
     ['scaled embeddings', { embedding_multiplier: 12 }, /embedding_multiplier is 12; supported is 1/],
@@ -292,6 +330,8 @@ describe('toConfigJson', () => {
       { model_type: 'olmo2' },
       { ...phi3, rope_scaling: { type: 'su', ...longrope }, sliding_window: 7 },
       { model_type: 'phi3' },
+      { model_type: 'gemma3_text', num_hidden_layers: 12, rope_scaling: { rope_type: 'linear', factor: 8 } },
+      { model_type: 'gemma3_text', final_logit_softcapping: 20, rope_local_base_freq: 5000 },
       { model_type: 'gemma2' },
       {
         model_type: 'gemma2',
@@ -341,6 +381,7 @@ describe('weightSpecs', () => {
     assert.deepEqual(qwen3.get('model.layers.0.self_attn.o_proj.weight'), [64, 96]);
   });
 
+  const gemma3 = { model_type: 'gemma3_text', vocab_size: 262_144, num_attention_heads: 4, num_key_value_heads: 1 };
   /** sizes from the models' own files; the parameters that transformers counts, and those of PEFT's adapter of rank 16 */
   const published: [string, object, number, number][] = [
     [
@@ -375,21 +416,33 @@ describe('weightSpecs', () => {
       3_836_021_760,
       23_068_672,
     ],
+    [
+      'Gemma-2-2B',
+      {
+        model_type: 'gemma2',
+        vocab_size: 256_000,
+        hidden_size: 2304,
+        intermediate_size: 9216,
+        num_hidden_layers: 26,
+        num_attention_heads: 8,
+        num_key_value_heads: 4,
+      },
+      2_614_341_888,
+      20_766_720,
+    ],
+    [
+      'Gemma-3-270M',
+      { ...gemma3, hidden_size: 640, intermediate_size: 2048, num_hidden_layers: 18 },
+      268_098_176,
+      3_796_992,
+    ],
+    [
+      'Gemma-3-1B',
+      { ...gemma3, hidden_size: 1152, intermediate_size: 6912, num_hidden_layers: 26 },
+      999_885_952,
+      13_045_760,
+    ],
   ];
-  published.push([
-    'Gemma-2-2B',
-    {
-      model_type: 'gemma2',
-      vocab_size: 256_000,
-      hidden_size: 2304,
-      intermediate_size: 9216,
-      num_hidden_layers: 26,
-      num_attention_heads: 8,
-      num_key_value_heads: 4,
-    },
-    2_614_341_888,
-    20_766_720,
-  ]);
   for (const [name, sizes, parameters, adapter] of published) {
     test(`counts the parameters of ${name}, and what an adapter on it takes`, () => {
       const config = parseModelConfig({ ...base, ...sizes });

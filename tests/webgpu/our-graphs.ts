@@ -50,9 +50,11 @@ export function otherConfigs(): ModelConfig[] {
     max_position_embeddings: 128,
     sliding_window: 5,
   };
-  return [{ model_type: 'phi3', partial_rotary_factor: 0.5 }, { model_type: 'gemma2' }].map((family) =>
-    parseModelConfig({ ...sizes, ...family }),
-  );
+  return [
+    { model_type: 'phi3', partial_rotary_factor: 0.5 },
+    { model_type: 'gemma2' },
+    { model_type: 'gemma3_text' },
+  ].map((family) => parseModelConfig({ ...sizes, ...family }));
 }
 
 /** Random weights, and an adapter on all linear layers of which both halves are random too. */

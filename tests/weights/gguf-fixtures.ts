@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 export const ggufFolder = join(import.meta.dirname, '..', 'fixtures', 'gguf');
-export const ggufFamilies = ['llama', 'qwen2', 'qwen3', 'smollm3', 'olmo2', 'phi3', 'gemma2'] as const;
+export const ggufFamilies = ['llama', 'qwen2', 'qwen3', 'smollm3', 'olmo2', 'phi3', 'gemma2', 'gemma3'] as const;
 export type GgufFamily = (typeof ggufFamilies)[number];
 export const ggufPath = (family: GgufFamily) => join(ggufFolder, `tiny-${family}.gguf`);
 

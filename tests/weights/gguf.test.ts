@@ -126,6 +126,28 @@ describe('openGgufModel', () => {
     assert.deepEqual([scoreCap, logitCap, slidingWindow], [50, null, null]);
   });
 
+  test("reads Gemma 3's windows with their own angles, and a file without windows", () => {
+    const { file, config } = openGgufModel(ggufPath('gemma3'));
+    assert.deepEqual(
+      [config.family, config.slidingWindow, config.slidingLayers],
+      ['gemma3_text', 12, [0, 1, 2, 3, 4, 6]],
+    );
+    assert.deepEqual(config.rope, { theta: 500_000, dim: 8, scaling: { kind: 'linear', factor: 8 } });
+    assert.deepEqual(config.localRope, { theta: 10_000, dim: 8, scaling: null });
+    const changed = (name: string, value: number | undefined) => {
+      const metadata = new Map(file.metadata);
+      if (value === undefined) metadata.delete(name);
+      else metadata.set(name, value);
+      return parseModelConfig(ggufConfigJson({ ...file, metadata }, {}));
+    };
+    for (const none of [0, undefined]) {
+      assert.deepEqual(changed('gemma3.attention.sliding_window', none).slidingLayers, []);
+    }
+    assert.deepEqual(changed('gemma3.attention.sliding_window_pattern', 3).slidingLayers, [0, 1, 3, 4, 6]);
+    assert.equal(changed('gemma3.rope.freq_base_swa', 5000).localRope?.theta, 5000);
+    assert.equal(changed('gemma3.block_count', 62).queryScalar, 32 / 4);
+  });
+
   const whole = { type: 'u32', value: 1 } as const;
   const meta = (changes: Record<string, Buffer | null> = {}) => {
     const entries: Record<string, Buffer | null> = {
@@ -205,7 +227,7 @@ describe('openGgufModel', () => {
       ...['gpt2', 'qwen3moe', 'bert'].map((name): [string, Buffer, RegExp] => [
         'general.architecture',
         other(name),
-        new RegExp(`architecture is "${name}"; supported is llama, qwen2, qwen3, smollm3, olmo2, phi3, gemma2`),
+        new RegExp(`architecture is "${name}"; supported is llama, qwen2, qwen3, smollm3, olmo2, phi3, gemma2, gemma3`),
       ]),
       ['general.architecture', other('mamba'), /architecture is "mamba"; supported is llama, qwen2/],
       ['x', entry('llama.expert_count', { type: 'u32', value: 8 }), /llama.expert_count is 8; supported is 0/],

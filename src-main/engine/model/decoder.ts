@@ -2,7 +2,8 @@
  * The forward pass of a Llama-style decoder as graph: embedding, blocks (RMS norms, rotary grouped-query attention, a gated
  * feed-forward layer) and head. It is written once; what a block attends to is passed in, so that whole sequences (sequence-graph.ts) and
  * cached decoding (decode-graph.ts) share all of it. Source: transformers' modeling_llama / mistral /
- * qwen2 / qwen3 / smollm3 / olmo2 / phi3 / gemma2.
+ * qwen2 / qwen3 / smollm3 / olmo2 / phi3 / gemma2 /
+ * gemma3.
  *
  * Letters: B rows, T tokens a row, N = B T, D width, H heads, KV key/value heads, G = H / KV, E head size, V vocabulary.
  */
@@ -174,7 +175,7 @@ function rotate(decoder: Decoder, x: Value, heads: number, { cosines, sines }: R
   return reshape(concat([...turned, ...rest], 3), x.shape);
 }
 
-/** x [N, heads * E] -> normalized (Qwen3 each head, OLMo 2 all together), turned (but in some layers), [B, T, heads * E]. */
+/** x [N, heads * E] -> normalized (Qwen3 and Gemma 3 each head, OLMo 2 all together), turned (but in some layers), [B, T, heads * E]. */
 function headsInPlace(decoder: Decoder, x: Value, layer: number, heads: number, norm: string): Value {
   const [rows, tokens] = decoder.positions.shape;
   const { headDim, qkNorm, unrotatedLayers } = decoder.config;

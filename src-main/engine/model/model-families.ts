@@ -144,6 +144,16 @@ const table = {
     scoreCap: 50,
     logitCap: 30,
   },
+  gemma3_text: {
+    ...gemma,
+    architecture: 'Gemma3ForCausalLM',
+    title: 'Gemma 3 (text)',
+    theta: 1_000_000,
+    localTheta: 10_000,
+    qkNorm: 'head',
+    spared: 6,
+    capKeys: ['final_logit_softcapping'],
+  },
 } as const satisfies Record<string, FamilyTraits>;
 
 export type ModelFamily = keyof typeof table;

@@ -15,6 +15,8 @@ type Architecture = {
   keys: readonly string[];
   /** so many layers has the one size whose scores are not divided by the root of the head size, but of width / heads */
   unscaledLayers?: number;
+  /** a file without a window has none, and its layers are all alike */
+  windowless?: true;
 };
 
 const plain = { paired: false, keys: [] } as const;
@@ -31,6 +33,18 @@ export const architectures: Record<string, Architecture> = {
     family: 'gemma2',
     keys: ['attention.sliding_window', 'attn_logit_softcapping', 'final_logit_softcapping'],
     unscaledLayers: 46,
+  },
+  gemma3: {
+    ...plain,
+    family: 'gemma3_text',
+    keys: [
+      'attention.sliding_window',
+      'attention.sliding_window_pattern',
+      'final_logit_softcapping',
+      'rope.freq_base_swa',
+    ],
+    unscaledLayers: 62,
+    windowless: true,
   },
 };
 

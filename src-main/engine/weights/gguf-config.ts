@@ -52,7 +52,7 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: RopeFactors): Record
   if (!Object.hasOwn(architectures, name)) {
     throw unsupported(path, 'general.architecture', name, Object.keys(architectures).join(', '));
   }
-  const { family, keys, unscaledLayers } = architectures[name];
+  const { family, keys, unscaledLayers, windowless } = architectures[name];
   const { biasKeys } = families[family];
   const key = (below: string) => `${name}.${below}`;
   for (const [entry, value] of metadata) {
@@ -70,6 +70,8 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: RopeFactors): Record
   const theta = optional(key('rope.freq_base')) ?? 10_000;
   const original = optional(key('rope.scaling.original_context_length'));
   const window = optional(key('attention.sliding_window'));
+  const pattern = windowless && !window ? 1 : optional(key('attention.sliding_window_pattern'));
+  const localTheta = optional(key('rope.freq_base_swa'));
   const scoreCap = optional(key('attn_logit_softcapping'));
   const logitCap = optional(key('final_logit_softcapping'));
   const layers = required('block_count');
@@ -103,6 +105,8 @@ export function ggufConfigJson(file: GgufFile, ropeFactors: RopeFactors): Record
     ...(biasKeys.includes('mlp_bias') ? { mlp_bias: tensors.has('blk.0.ffn_gate.bias') } : {}),
     // 0 stands for none, and what is not there for what is usual
     ...(window === null ? {} : { sliding_window: window || null }),
+    ...(pattern === null ? {} : { sliding_window_pattern: pattern }),
+    ...(localTheta === null ? {} : { rope_local_base_freq: meant(localTheta) }),
     ...(scoreCap === null ? {} : { attn_logit_softcapping: scoreCap || null }),
     ...(logitCap === null ? {} : { final_logit_softcapping: logitCap || null }),
     ...(queryScalar === null ? {} : { query_pre_attn_scalar: queryScalar }),
