@@ -124,7 +124,7 @@ export function makeChatFormat(options: ChatFormatOptions): ChatFormat {
         malformed: 'several tool calls in one turn, which the chat template cannot show',
       };
     },
-    encodeDemonstration: (messages) => encodeDemonstration(messages, render, tokenizer, turnEnd, stopTexts),
+    encodeDemonstration: (messages) => encodeDemonstration(messages, render, tokenizer, turnStop.text, stopTexts),
   };
 }
 
@@ -159,7 +159,7 @@ function encodeDemonstration(
   messages: readonly ChatMessage[],
   render: (messages: readonly ChatMessage[], generationPrompt: boolean) => string,
   tokenizer: Tokenizer,
-  turnEnd: (text: string, from: number) => number,
+  turnStop: string,
   stopTexts: readonly string[],
 ): { tokens: number[]; mask: number[] } {
   const tokens: number[] = [];
@@ -175,10 +175,9 @@ function encodeDemonstration(
     checkPrefix(known, prompt);
     const turn = render(messages.slice(0, i + 1), false);
     checkPrefix(prompt, turn);
-    // The last stop token ends the turn: what the author wrote may hold others.
-    let end = -1;
-    for (let next = turnEnd(turn, prompt.length); next >= 0; next = turnEnd(turn, next)) end = next;
-    assert(end >= 0, 'an assistant turn without a stop token');
+    // The last token of the template's kind ends the turn: what the author wrote may hold others, and an end of all text may follow.
+    const end = turn.lastIndexOf(turnStop) + turnStop.length;
+    assert(end > prompt.length, 'an assistant turn without a stop token');
     const stop = stopTexts.find((text) => known.endsWith(text));
     const between = prompt.slice(known.length);
     append(stop === undefined ? tokenizer.encodeGuarded(between) : encodeAfterStop(tokenizer, stop + between), 0);
