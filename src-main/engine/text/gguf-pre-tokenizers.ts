@@ -23,6 +23,8 @@ const words = (digits: string) =>
 const UPPER = '\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}';
 const LOWER = '\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}';
 const TEKKEN = `[^\\r\\n\\p{L}\\p{N}]?[${UPPER}]*[${LOWER}]+|[^\\r\\n\\p{L}\\p{N}]?[${UPPER}]+[${LOWER}]*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?";
+const O200K = `[^\\r\\n\\p{L}\\p{N}]?[${UPPER}]*[${LOWER}]+${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?[${UPPER}]+[${LOWER}]*${CONTRACTIONS}|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 
 const plain = (...patterns: string[]): PreTokenizer => ({
   patterns,
@@ -59,6 +61,8 @@ export const preTokenizers: Record<string, PreTokenizer> = {
   'deepseek-r1-qwen': qwen,
   megrez: qwen,
   stablelm2: qwen,
+  // of Phi-4-mini too
+  'gpt-4o': plain(O200K),
   tekken: { ...plain(TEKKEN), wholeWords: true, addBos: true },
 };
 
