@@ -36,10 +36,9 @@ export function memoryParts(
   const all = sizeOf(weightSpecs(model));
   const trainable = train.parameters === 'full' ? all : sizeOf(loraSpecs(model, train.lora));
   const tokens = Math.min(limits.tokens, model.maxPositions);
-  // norms after attention and feed-forward, GELU and a cap each keep more of their insides
-  const { blockNorms, activation, logitCap } = model;
-  const perLayer =
-    (blockNorms === 'both' ? 20 : 16) * model.hiddenSize + (activation === 'gelu' ? 8 : 4) * model.feedForwardSize;
+  // norms on both sides of a block and a cap of the logits keep more of their insides
+  const { blockNorms, logitCap } = model;
+  const perLayer = (blockNorms === 'both' ? 20 : 16) * model.hiddenSize + 4 * model.feedForwardSize;
   const perLogit = logitCap === null ? 3 : 4;
   // computed again: the inputs of all layers, the inside of one, and a part of the head
   const perToken = train.recompute

@@ -140,6 +140,9 @@ export const gradientCases: Row[] = [
   ],
   ['SimplifiedLayerNormalization', '[4] [4]', ([a, w]) => ops.fusedRmsNorm(ops.mul(a, a), w, 1e-5)],
   ['QuickGelu', '[5]', ([a]) => ops.fusedSilu(a), { like: ([a]) => ops.mul(a, ops.sigmoid(a)), float32Only: true }],
+  // in float64 its constants are still of 32 bits
+  ['FastGelu', '[5]', ([a]) => ops.fusedGelu(a), { like: ([a]) => ops.gelu(a), tolerance: 1e-6 }],
+  ['FastGelu', '[9]', ([a]) => ops.fusedGelu(a), { like: ([a]) => ops.gelu(a), tolerance: 1e-6, domain: [-9, 9] }],
   ...[false, true].flatMap((transposeA) =>
     [false, true].map((transposeB): Row => {
       const options = { transposeA, transposeB, scale: 0.5 };

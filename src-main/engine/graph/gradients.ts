@@ -19,6 +19,8 @@ import {
   filled,
   fusedRotary,
   gatherElements,
+  geluGate,
+  geluSlope,
   gemm,
   less,
   lessOrEqual,
@@ -118,6 +120,12 @@ export const gradientRules: Record<string, GradientRule> = {
   QuickGelu(node, [dy]) {
     const s = sigmoid(inputs(node)[0]);
     return [mul(dy, add(s, mul(node.outputs[0], sub(1, s))))];
+  },
+  // y = x s(2 u): dy/dx = s + y (1 - s) d(2 u)/dx
+  FastGelu(node, [dy]) {
+    const [x] = inputs(node);
+    const s = geluGate(x);
+    return [mul(dy, add(s, mul(mul(node.outputs[0], sub(1, s)), geluSlope(x))))];
   },
   // dx = p (dp - sum(dp p))
   Softmax(node, [dy]) {

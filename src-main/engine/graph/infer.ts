@@ -119,6 +119,7 @@ const table: Record<string, Infer> = {
   Sigmoid: unary,
   Tanh: unary,
   QuickGelu: unary,
+  FastGelu: unary,
   Softmax: (call, [x]) => {
     axisOf(call, x.shape.length, -1);
     return unary(call, [x]);

@@ -58,8 +58,25 @@ export function fusedSilu(x: Value): Value {
 
 /** x Phi(x) in its form with tanh: 0.5 x (1 + tanh(u)) = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3). */
 export function gelu(x: Value): Value {
-  const slope = 2 * Math.sqrt(2 / Math.PI);
-  return mul(x, sigmoid(mul(x, add(mul(mul(x, x), 0.044715 * slope), slope))));
+  return mul(x, geluGate(x));
+}
+
+const GELU_SLOPE = 2 * Math.sqrt(2 / Math.PI);
+const GELU_CUBIC = 0.044715 * GELU_SLOPE;
+
+/** sigmoid(2 u), the share of x that GELU lets through. */
+export function geluGate(x: Value): Value {
+  return sigmoid(mul(x, add(mul(mul(x, x), GELU_CUBIC), GELU_SLOPE)));
+}
+
+/** d(2 u) / dx */
+export function geluSlope(x: Value): Value {
+  return add(mul(mul(x, x), 3 * GELU_CUBIC), GELU_SLOPE);
+}
+
+/** gelu(x) as one kernel (com.microsoft FastGelu). */
+export function fusedGelu(x: Value): Value {
+  return x.graph.node('FastGelu', [x], {}, 'com.microsoft')[0];
 }
 
 /** cap tanh(x / cap): nearly x where it is small, never beyond the cap. */

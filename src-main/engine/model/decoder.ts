@@ -12,6 +12,7 @@ import type { Graph, Value } from '../graph/graph.ts';
 import {
   add,
   concat,
+  fusedGelu,
   fusedRmsNorm,
   fusedRotary,
   fusedSilu,
@@ -258,7 +259,7 @@ function feedForward(decoder: Decoder, x: Value, layer: number): Value {
 }
 
 function activate(decoder: Decoder, gate: Value): Value {
-  if (decoder.config.activation === 'gelu') return gelu(gate);
+  if (decoder.config.activation === 'gelu') return decoder.fused ? fusedGelu(gate) : gelu(gate);
   return decoder.fused ? fusedSilu(gate) : mul(gate, sigmoid(gate));
 }
 

@@ -48,6 +48,7 @@ export const webgpuForms: Capabilities = {
     'Tanh(float32) -> float32': true,
     'Transpose(float32) -> float32': true,
     'Where(bool, float32, float32) -> float32': true,
+    'com.microsoft.FastGelu(float32) -> float32': true,
     'com.microsoft.QuickGelu(float32) -> float32': true,
     'com.microsoft.RotaryEmbedding(float32, int64, float32, float32) -> float32': true,
   },
