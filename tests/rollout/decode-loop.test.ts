@@ -13,7 +13,7 @@ import type { RunConfigInput } from '../../src-main/contract/run-config.ts';
 import { tinyConfig } from '../run/starter.ts';
 import type { KvCache } from '../../src-main/engine/rollout/kv-cache.ts';
 import type { Policy } from '../../src-main/engine/runtime/policy.ts';
-import { smallPolicies } from '../webgpu/our-graphs.ts';
+import { otherConfigs, smallPolicies } from '../webgpu/our-graphs.ts';
 
 const MAX_TOKENS = 48;
 const STOPS = [3, 17, 40, 58, 71];
@@ -126,6 +126,11 @@ const cases: [name: string, policy: Policy, settings: Partial<DecodeSettings>][]
   ['all weights', full, {}],
   ['an adapter on frozen weights', lora, { frozen: true }],
   ['a vocabulary drawn from by blocks', smallPolicies(8192).lora, {}],
+  ...otherConfigs().map((config): (typeof cases)[number] => [
+    `a ${config.family} with a window shorter than its rows`,
+    smallPolicies(96, config).lora,
+    {},
+  ]),
 ];
 
 describe('several tokens in one run are those of one token a run, bit for bit', () => {

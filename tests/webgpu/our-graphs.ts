@@ -118,7 +118,7 @@ export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Gra
       }),
     ),
   );
-  const loops = [full, lora, large].flatMap((policy) =>
+  const loops = [full, lora, large, ...others].flatMap((policy) =>
     (['sampled', 'greedy'] as const).map((sampling) =>
       buildDecodeLoop(`decode-loop-${sampling}`, { ...decoderOptions(policy, 64, false, provider), sampling }),
     ),

@@ -82,7 +82,7 @@ export function buildDecodeLoop(name: string, options: Omit<DecodeOptions, 'leng
       const past = { keys: memory[2 * layer], values: memory[2 * layer + 1] };
       fresh.push({ keys: heads.keys, values: heads.values });
       next.push(appended(past, heads, slots, length));
-      return attendTo(decoder, past, heads, less(slots, length));
+      return attendTo(decoder, past, heads, seenSlots(decoder, layer, slots, length));
     });
     const logits = mul(headLogits(decoder, rmsNorm(decoder, stages.at(-1)!, 'model.norm')), inverseTemperature);
     const { tokens, logprobs } = drawTokens(logits, uniforms && gather(uniforms, turn));
@@ -111,6 +111,13 @@ export function buildDecodeLoop(name: string, options: Omit<DecodeOptions, 'leng
     graph.output(newValue(layer), byRow(memory[2 * layer + 1]));
   }
   return graph;
+}
+
+/** The slots that the token at the place `length` sees: bool [B, 1, 1, P]. A cached token stands at the place of its slot. */
+function seenSlots(decoder: Decoder, layer: number, slots: Value, length: Value): Value {
+  const valid = less(slots, length);
+  if (!decoder.slidingLayers.includes(layer)) return valid;
+  return and(valid, lessOrEqual(sub(length, decoder.config.slidingWindow! - 1), slots));
 }
 
 /** One new token a row attends to the valid slots and to itself. */
