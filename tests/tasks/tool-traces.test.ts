@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { readOperations } from '../../src-main/engine/tasks/operations.ts';
 import { readDemonstrations, toolTraces } from '../../src-main/engine/tasks/tool-traces.ts';
+import { openTask } from '../../src-main/engine/tasks/user-task.ts';
 import { makeCalculatorTool } from '../../src-main/engine/tools/calculator.ts';
 import { makePythonTool } from '../../src-main/engine/tools/python.ts';
 
@@ -19,16 +20,18 @@ const fileOf = (name: string, rows: object[]) => {
 const calculator = { name: 'calculator' as const, call: makeCalculatorTool().call };
 
 const ducks = {
+  split: 'train',
   question: 'How much does she make?',
   answer: 'She sells 16 - 3 - 4 = <<16-3-4=9>>9 eggs.\nShe makes 9 * 2 = $<<9*2=18>>18.\n#### 18',
 };
 const bananas = {
+  split: 'train',
   Body: 'There are 290 bananas',
   Question: 'How big is a group?',
   Equation: '( 290.0 / 2.0 )',
   Answer: 145.0,
 };
-const wrong = { question: 'Really?', answer: '<<2+2=5>>5\n#### 5' };
+const wrong = { split: 'train', question: 'Really?', answer: '<<2+2=5>>5\n#### 5' };
 
 test('calculator traces make one call an operator and feed results on', async () => {
   const { demonstrations, skipped } = await toolTraces(fileOf('calc.jsonl', [ducks, bananas, wrong]), calculator);
@@ -38,6 +41,31 @@ test('calculator traces make one call an operator and feed results on', async ()
   );
   assert.deepEqual(said[0], ['How much does she make?', '16-3', '13', '13-4', '9', '9*2', '18', '18']);
   assert.deepEqual(said[1].slice(1), ['290/2', '145', '145']);
+});
+
+test('a warm start is shown no question that a task of the same file keeps for selection and report', async () => {
+  const rows = Array.from({ length: 200 }, (_, i) => ({
+    question: `Tom has ${i} marbles and finds 2. How many has he now?`,
+    answer: `<<${i}+2=${i + 2}>>\n#### ${i + 2}`,
+    ...(i < 20 && { split: i < 10 ? 'train' : 'test' }),
+  }));
+  const path = fileOf('splits.jsonl', [...rows, rows[0]]);
+  const { demonstrations, skipped, heldOut } = await toolTraces(path, calculator);
+  const shown = demonstrations.map(({ messages }) => messages[0].content);
+  for (const report of [undefined, fileOf('report.jsonl', [ducks])]) {
+    const task = await openTask(path, { report });
+    const training = task.problems('train', 1000, 0).map(({ messages }) => messages[0].content);
+    assert.deepEqual(
+      shown.filter((question) => !training.includes(question)),
+      [],
+      `report file: ${report}`,
+    );
+    if (report === undefined) assert.equal(shown.length, training.length);
+  }
+  for (const { question } of rows.slice(0, 10)) assert.ok(shown.includes(question));
+  for (const { question } of rows.slice(10, 20)) assert.ok(!shown.includes(question));
+  assert.equal(skipped, 0);
+  assert.equal(shown.length + heldOut, 201, 'the repeated question counts as held out');
 });
 
 test('python traces hold whole expressions and what the real interpreter answers', async () => {
@@ -106,13 +134,14 @@ const data = process.env.PARETUNE_DATA ?? '';
 const absent =
   !(data && existsSync(join(data, 'gsm8k-train.jsonl'))) && 'PARETUNE_DATA names no folder with gsm8k-train.jsonl';
 
-test('GSM8K and SVAMP give demonstrations for more than nine rows of ten', { skip: absent }, async () => {
+test('GSM8K and SVAMP give demonstrations for more than nine training rows of ten', { skip: absent }, async () => {
   for (const [name, rows] of [
     ['gsm8k-train.jsonl', 7473],
     ['svamp.jsonl', 1000],
   ] as const) {
-    const { demonstrations, skipped } = await toolTraces(join(data, name), calculator);
-    assert.equal(demonstrations.length + skipped, rows);
-    assert.ok(demonstrations.length > 0.9 * rows, `${name}: ${demonstrations.length}`);
+    const { demonstrations, skipped, heldOut } = await toolTraces(join(data, name), calculator);
+    assert.equal(demonstrations.length + skipped + heldOut, rows);
+    const training = demonstrations.length + skipped;
+    assert.ok(training > 0.65 * rows && demonstrations.length > 0.9 * training, `${name}: ${demonstrations.length}`);
   }
 });

@@ -120,7 +120,11 @@ export function agentCommands(program: Command): void {
   program
     .command('sft')
     .requiredOption('-m, --model <model>', 'model folder, starter:NAME or imported:NAME')
-    .requiredOption('-d, --demonstrations <file>', 'JSONL chats with tool calls, or GSM8K / SVAMP rows with --traces')
+    .requiredOption(
+      '-d, --demonstrations <file>',
+      'JSONL chats with tool calls, or with --traces the training rows of GSM8K / SVAMP; may be repeated',
+      collect,
+    )
     .requiredOption('--to <folder>', 'where the new model goes')
     .addOption(
       new Option('--traces <tool>', 'make tool traces from GSM8K or SVAMP rows').choices(['python', 'calculator']),
@@ -136,13 +140,13 @@ export function agentCommands(program: Command): void {
       'after',
       examples(
         'sft --model ./base --demonstrations chats.jsonl --to ./warm',
-        'sft -m ./base -d gsm8k-train.jsonl --traces python --to ./warm --lora 16 --learning-rate 2e-4',
+        'sft -m ./base -d gsm8k-train.jsonl -d svamp.jsonl --traces python --to ./warm --lora 16 --learning-rate 2e-4',
       ),
     )
     .action(
       act<{
         model: string;
-        demonstrations: string;
+        demonstrations: string[];
         to: string;
         traces?: 'python' | 'calculator';
         steps: string;
@@ -154,7 +158,7 @@ export function agentCommands(program: Command): void {
       }>(async (session, options) => {
         const result = await session.engine('sft', {
           model: modelArgument(options.model),
-          demonstrations: resolve(options.demonstrations),
+          demonstrations: options.demonstrations.map((file) => resolve(file)),
           traces: options.traces ?? 'none',
           to: resolve(options.to),
           steps: wholeNumber('--steps', options.steps, 1),
@@ -166,7 +170,7 @@ export function agentCommands(program: Command): void {
           threads: 0,
         });
         session.print(
-          `${result.demonstrations} demonstrations (${result.leftOut} left out), ${result.steps} updates, loss ${result.loss.before.toFixed(3)} -> ${result.loss.after.toFixed(3)}, ${duration(result.seconds * 1000)}`,
+          `${result.demonstrations} demonstrations (${result.leftOut} left out, ${result.heldOut} kept for selection and report), ${result.steps} updates, loss ${result.loss.before.toFixed(3)} -> ${result.loss.after.toFixed(3)}, ${duration(result.seconds * 1000)}`,
         );
         session.print(
           `saved in ${result.folder}${tryNext(`eval --model ${result.folder} --task PROBLEMS.jsonl`, `tune --model ${result.folder} --task PROBLEMS.jsonl`)}`,

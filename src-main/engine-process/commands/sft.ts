@@ -7,8 +7,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import { makePolicy, mergedWeights } from '../../engine/runtime/policy.ts';
-import { readDemonstrations, toolTraces } from '../../engine/tasks/tool-traces.ts';
-import type { Demonstration } from '../../engine/tasks/task.ts';
+import { readDemonstrations, type ToolTraces, toolTraces } from '../../engine/tasks/tool-traces.ts';
 import { closeTools, makeTools } from '../../engine/tools/registry.ts';
 import { supervisedDefaults, supervisedRow, trainSupervised } from '../../engine/train/supervised.ts';
 import { writeSafetensors } from '../../engine/weights/safetensors.ts';
@@ -19,8 +18,10 @@ import { threadsOf } from '../drive-run.ts';
 export type SftResult = {
   folder: string;
   demonstrations: number;
-  /** too long for the limit, or nothing to learn in them */
+  /** too long for the limit, nothing to learn in them, or no tool trace could be made */
   leftOut: number;
+  /** rows of the files that the tasks keep for selection and report; 0 for chats, which have no splits */
+  heldOut: number;
   steps: number;
   seconds: number;
   /** mean negative log-likelihood of the trained tokens, nats: first and last step */
@@ -33,8 +34,8 @@ const COPIED = /\.(json|jinja|model|txt)$/;
 export const command = defineCommand({
   payload: z.strictObject({
     model: z.string(),
-    /** a JSONL of chats, or GSM8K / SVAMP rows of which tool traces are made */
-    demonstrations: z.string(),
+    /** JSONL files of chats, or of GSM8K / SVAMP rows of which tool traces are made */
+    demonstrations: z.array(z.string()).min(1),
     traces: z.enum(['none', 'python', 'calculator']).default('none'),
     to: z.string(),
     steps: z.int().min(1).max(1_000_000).default(supervisedDefaults.steps),
@@ -51,7 +52,8 @@ export const command = defineCommand({
       throw new ParetuneError('usage', `${payload.to} is not empty.`, { hint: 'Name a new folder with --to.' });
     }
     const agent = openAgentOf(context.dataFolder, payload.model);
-    const { demonstrations, toolNames } = await readAll(payload);
+    context.progress({ label: 'reading demonstrations', done: 0, total: 0 });
+    const { demonstrations, toolNames, skipped, heldOut } = await readAll(payload);
     const tools = makeTools(toolNames, { corpus: { documents: 0, search: () => [] } });
     const format = agent.chatFormat([...tools.values()]);
     await closeTools(tools);
@@ -91,7 +93,8 @@ export const command = defineCommand({
     return {
       folder: payload.to,
       demonstrations: rows.length,
-      leftOut: encoded.length - rows.length,
+      leftOut: skipped + encoded.length - rows.length,
+      heldOut,
       steps: done,
       seconds: Math.round((performance.now() - began) / 100) / 10,
       loss,
@@ -101,26 +104,33 @@ export const command = defineCommand({
 
 const LINEAR = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 
-/** The demonstrations, and the tools that they call. */
+/** The demonstrations of all files, and the tools that they call. */
 async function readAll({
-  demonstrations: file,
+  demonstrations: files,
   traces,
 }: {
-  demonstrations: string;
+  demonstrations: string[];
   traces: 'none' | 'python' | 'calculator';
-}): Promise<{ demonstrations: Demonstration[]; toolNames: string[] }> {
-  if (!existsSync(file)) throw new ParetuneError('not-found', `There is no file ${file}.`);
+}): Promise<ToolTraces & { toolNames: string[] }> {
+  const missing = files.find((file) => !existsSync(file));
+  if (missing !== undefined) throw new ParetuneError('not-found', `There is no file ${missing}.`);
   if (traces === 'none') {
-    const demonstrations = await readDemonstrations(file);
+    const demonstrations = (await Promise.all(files.map(readDemonstrations))).flat();
     const called = demonstrations.flatMap(({ messages }) =>
       messages.flatMap((message) => (message.toolCalls ?? []).map((call) => call.name)),
     );
-    return { demonstrations, toolNames: [...new Set(called)] };
+    return { demonstrations, toolNames: [...new Set(called)], skipped: 0, heldOut: 0 };
   }
   const tools = makeTools([traces]);
   try {
-    const { demonstrations } = await toolTraces(file, { name: traces, call: tools.get(traces)!.call });
-    return { demonstrations, toolNames: [traces] };
+    const all: ToolTraces = { demonstrations: [], skipped: 0, heldOut: 0 };
+    for (const file of files) {
+      const made = await toolTraces(file, { name: traces, call: tools.get(traces)!.call });
+      all.demonstrations.push(...made.demonstrations);
+      all.skipped += made.skipped;
+      all.heldOut += made.heldOut;
+    }
+    return { ...all, toolNames: [traces] };
   } finally {
     await closeTools(tools);
   }

@@ -1,15 +1,17 @@
 /**
  * Supervised demonstrations of a tool from data that is no chat: the calculator marks of GSM8K (`<<16-3-4=9>>`) and the
- * equations of SVAMP become tool calls, answered by the real tool. Also the reader of JSONL chats that hold tool calls
- * already. Used by the supervised warm start on real models; the starter's demonstrations are the tasks' own.
+ * equations of SVAMP become tool calls, answered by the real tool. Only training rows do: what a task keeps for selection and
+ * report is not shown to a warm start either. Also the reader of JSONL chats that hold tool calls already. Used by the
+ * supervised warm start on real models; the starter's demonstrations are the tasks' own.
  */
 import { ParetuneError } from '../../contract/errors.ts';
 import type { ChatMessage, Json, ToolResult } from '../../contract/records.ts';
 import { type JsonObject, type Reading, readAll } from './bounded-json.ts';
 import { readMessages } from './chat-rows.ts';
 import { plainNumber, readOperations } from './operations.ts';
-import { gsm8kAnswer, svampQuestion } from './row-shapes.ts';
+import { gsm8kAnswer, readTaskRow, svampQuestion, type TaskRow } from './row-shapes.ts';
 import type { Demonstration } from './task.ts';
+import { splitRows } from './user-task.ts';
 
 /** The tool that demonstrations call: `python` takes a whole expression, `calculator` one operator a call. */
 export type TraceTool = {
@@ -19,8 +21,10 @@ export type TraceTool = {
 
 export type ToolTraces = {
   demonstrations: Demonstration[];
-  /** rows left out because an expression is no arithmetic, or the tool disagrees with the data */
+  /** training rows left out because an expression is no arithmetic, or the tool disagrees with the data */
   skipped: number;
+  /** rows of the selection and report splits, as a task of the same file has them, and repeated questions */
+  heldOut: number;
 };
 
 type Exercise = { question: string; expressions: { text: string; result: number }[]; answer: string };
@@ -28,15 +32,26 @@ type Exercise = { question: string; expressions: { text: string; result: number 
 const hint =
   'Give a GSM8K file (question, answer with <<...>> marks) or a SVAMP file (Body, Question, Equation, Answer).';
 
-/** Demonstrations of all rows of a GSM8K or SVAMP file, in its order. Throws a ParetuneError for rows of another shape. */
+/** Demonstrations of the training rows of a GSM8K or SVAMP file, in its order. Throws a ParetuneError for rows of another shape. */
 export async function toolTraces(path: string, tool: TraceTool): Promise<ToolTraces> {
-  const exercises = await readAll(path, hint, readExercise);
+  const rows = await readAll(path, hint, readExerciseRow);
+  const training = splitRows(rows).filter(({ split }) => split === 'train');
   const demonstrations: Demonstration[] = [];
-  for (const exercise of exercises) {
-    const demonstration = await trace(exercise, tool);
+  for (const { row } of training) {
+    const demonstration = await trace(row.exercise, tool);
     if (demonstration) demonstrations.push(demonstration);
   }
-  return { demonstrations, skipped: exercises.length - demonstrations.length };
+  return { demonstrations, skipped: training.length - demonstrations.length, heldOut: rows.length - training.length };
+}
+
+/** An exercise with what decides its split: the question as a task would read it. */
+function readExerciseRow(row: JsonObject): Reading<Pick<TaskRow, 'key' | 'split'> & { exercise: Exercise }> {
+  const exercise = readExercise(row);
+  if ('complaint' in exercise) return exercise;
+  const asked = readTaskRow(row);
+  if ('complaint' in asked) return asked;
+  const { key, split } = asked.value;
+  return { value: { key, split, exercise: exercise.value } };
 }
 
 function readExercise(row: JsonObject): Reading<Exercise> {

@@ -37,9 +37,8 @@ const smallFile = 60;
 export async function openTask(path: string, options: OpenTaskOptions = {}): Promise<TaskSource> {
   const name = options.name ?? basename(path, extname(path));
   const all = await readAll(path, rowHint, readTaskRow);
-  const own = withoutRepeats(all);
-  const splits = chooseSplits(own, options.report !== undefined);
-  const rows = own.map((row, i) => ({ row, split: splits[i] }));
+  const rows = splitRows(all, options.report !== undefined);
+  const own = rows.map(({ row }) => row);
   if (options.report !== undefined) {
     const reported = withoutRepeats(await readAll(options.report, rowHint, readTaskRow));
     const training = new Set(own.map((row) => row.key));
@@ -66,13 +65,26 @@ export async function openTask(path: string, options: OpenTaskOptions = {}): Pro
   };
 }
 
+/**
+ * The rows of a file with the splits they are in, without those that repeat an earlier question. Without a report file of its
+ * own, what is `train` is so with one too: a warm start may learn from it.
+ */
+export function splitRows<T extends Pick<TaskRow, 'key' | 'split'>>(
+  rows: readonly T[],
+  hasReportFile = false,
+): { row: T; split: Split }[] {
+  const own = withoutRepeats(rows);
+  const splits = chooseSplits(own, hasReportFile);
+  return own.map((row, i) => ({ row, split: splits[i] }));
+}
+
 /** One row a question: what repeats an earlier one is left out, so that no split holds a question of another. */
-function withoutRepeats(rows: TaskRow[]): TaskRow[] {
+function withoutRepeats<T extends Pick<TaskRow, 'key'>>(rows: readonly T[]): T[] {
   const seen = new Set<string>();
   return rows.filter((row) => !seen.has(row.key) && seen.add(row.key));
 }
 
-function chooseSplits(rows: TaskRow[], hasReportFile: boolean): Split[] {
+function chooseSplits(rows: readonly Pick<TaskRow, 'key' | 'split'>[], hasReportFile: boolean): Split[] {
   const chosen = hasReportFile ? partsWithReportFile : parts;
   if (rows.length >= smallFile) return rows.map((row) => row.split ?? splitOf(row.key, chosen));
   const total = chosen[0] + chosen[1] + chosen[2];
@@ -81,7 +93,7 @@ function chooseSplits(rows: TaskRow[], hasReportFile: boolean): Split[] {
   const selection = share(chosen[1]);
   const report = share(chosen[2]);
   const dealt = new Map(
-    open.map((row, i): [TaskRow, Split] => [
+    open.map((row, i): [Pick<TaskRow, 'key'>, Split] => [
       row,
       i < report ? 'report' : i < report + selection ? 'selection' : 'train',
     ]),
