@@ -11,7 +11,7 @@ import {
   randomPolicy,
   trainable,
 } from '../../src-main/engine/runtime/policy.ts';
-import type { Aggregation, TrainRow } from '../../src-main/engine/train/pack-batch.ts';
+import { type Aggregation, packBatch, type TrainRow, tokenWeights } from '../../src-main/engine/train/pack-batch.ts';
 import type { PolicyLossOptions } from '../../src-main/engine/train/policy-loss.ts';
 import { Trainer, type TrainerSettings } from '../../src-main/engine/train/trainer.ts';
 
@@ -157,6 +157,49 @@ describe('the gradient', () => {
         assert.ok(Math.abs(metrics.entropy - expected.metrics.entropy) < 1e-6);
         assert.ok(Math.abs(scores.entropy - metrics.entropy) < 1e-6);
         assert.ok(Math.abs(metrics.kl! - expected.metrics.kl!) < 1e-6);
+      }
+    });
+  }
+
+  for (const [what, policy] of [
+    ['all weights', start],
+    ['an adapter', adapted],
+  ] as const) {
+    test(`of ${what} is the same where samples share their prompt's computation as where each has its own`, async () => {
+      const random = randomStream(3, 'groups');
+      const draw = (length: number) => Array.from({ length }, () => Math.floor(random.next() * config.vocabSize));
+      const groups = [draw(70), draw(64)].flatMap((prompt) =>
+        Array.from({ length: 4 }, (_, sample): TrainRow => {
+          const tokens = [...prompt, ...draw(3 + (sample % 4) * 2)];
+          const trained = tokens.flatMap((_token, t) => (t >= prompt.length && t % 4 !== 3 ? [t] : []));
+          const logprobs = () => trained.map(() => -3 - random.next());
+          return { tokens, trained, advantage: sample - 1.5, oldLogprobs: logprobs(), referenceLogprobs: logprobs() };
+        }),
+      );
+      const objective: PolicyLossOptions = {
+        ...policyGradient,
+        old: 'input',
+        importance: 'sequence',
+        klCoefficient: 0.1,
+      };
+      const shapes = (budget: number) =>
+        packBatch(groups, tokenWeights(groups, 'batch-token', 32), budget, config.hiddenSize).map(
+          ({ feeds }) => feeds.ids.shape,
+        );
+      assert.deepEqual(shapes(1).length, 8, 'each on its own');
+      assert.ok(shapes(10_000).length === 2 && shapes(10_000).every(([B]) => B === 1), 'each group as one sequence');
+      const alone = await newTrainer({ objective, microBatchTokens: 1 }, copyPolicy(policy)).gradient(groups);
+      for (const recompute of [false, true]) {
+        const trainer = newTrainer({ objective, recompute }, copyPolicy(policy));
+        const joined = await trainer.gradient(groups);
+        assertSame(joined.gradient, alone.gradient, 1e-5);
+        const scores = await trainer.score(groups);
+        for (const [row, logprobs] of alone.metrics.logprobs.entries()) {
+          assertSame(joined.metrics.logprobs[row], logprobs, 1e-6);
+          assertSame(scores.logprobs[row], logprobs, 1e-6);
+        }
+        assert.ok(Math.abs(joined.metrics.loss - alone.metrics.loss) < 1e-5);
+        assert.ok(Math.abs(joined.metrics.kl! - alone.metrics.kl!) < 1e-5);
       }
     });
   }

@@ -78,21 +78,24 @@ export type DecoderOptions = {
   fusedMatMul?: boolean;
   /** false for gradients without a scatter (but for embeddings that are trained); true unless told otherwise */
   scatter?: boolean;
-  /** rows of the rotary tables: the longest sequence the graph will see */
+  /** positions of the longest sequence the graph will see */
   maxPositions: number;
+  /** tokens of the longest row of `ids`, where that is more: the rotary tables must have as many rows */
+  maxTokens?: number;
 };
 
 /** A decoder around `positions` int64 [B, T]; weights and adapters (float32, named as in PEFT) are the whole graph's, also where the decoder is in a body. */
 export function makeDecoder(graph: Graph, positions: Value, options: DecoderOptions): Decoder {
   const { config, lora } = options;
+  const tableRows = Math.max(options.maxPositions, options.maxTokens ?? 0);
   const weights = new Map<string, Value>();
   const rotaries = new Map<string, RotaryTables>();
   const rotaryTables = (name: string, rope: Rope): RotaryTables => {
     const known = rotaries.get(name);
     if (known) return known;
-    const { cosines, sines } = ropeTables(rope, options.maxPositions);
+    const { cosines, sines } = ropeTables(rope, tableRows);
     const table = (kind: string, data: Float32Array) =>
-      graph.initializer(`${name}.${kind}`, 'float32', [options.maxPositions, rope.dim / 2], data);
+      graph.initializer(`${name}.${kind}`, 'float32', [tableRows, rope.dim / 2], data);
     const made = { cosines: table('cosines', cosines), sines: table('sines', sines) };
     rotaries.set(name, made);
     return made;

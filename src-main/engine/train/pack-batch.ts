@@ -1,9 +1,11 @@
 /**
- * Trajectories as micro-batches of arrays: sorted by length, right-padded, cut so that rows x padded length stays within a
- * budget. The weight of every token in the whole batch's loss is fixed here, so any cut gives the same gradient.
+ * Trajectories as micro-batches of arrays: those that begin alike joined where it pays (shared-prefix.ts), the others sorted by
+ * length, right-padded, cut so that rows x padded length stays within a budget. The weight of every token in the whole batch's
+ * loss is fixed here, so any cut gives the same gradient.
  */
 import { causalMask } from '../model/causal-mask.ts';
 import type { Tensor } from '../runtime/session.ts';
+import { branchLayout, joinPrefixes, type Layout } from './shared-prefix.ts';
 
 /** One sequence to learn from. `trained` are the indices of its tokens that count (each predicted from the one before). */
 export type TrainRow = {
@@ -39,26 +41,50 @@ export function tokenWeights(rows: readonly TrainRow[], aggregation: Aggregation
   });
 }
 
-/** Micro-batches over all rows that have something to learn; `weights` [rows] are their token weights. */
-export function packBatch(rows: readonly TrainRow[], weights: readonly number[], budget: number): MicroBatch[] {
-  const order = rows.map((_, i) => i).filter((i) => rows[i].trained.length > 0);
+/**
+ * Micro-batches of at most `budget` tokens over all rows that have something to learn; `weights` [rows] are their token weights,
+ * `width` is that of the model, which decides what joining rows saves; without it none are joined.
+ */
+export function packBatch(
+  rows: readonly TrainRow[],
+  weights: readonly number[],
+  budget: number,
+  width?: number,
+): MicroBatch[] {
+  const learned = rows.map((_, i) => i).filter((i) => rows[i].trained.length > 0);
+  const joined = width ? joinPrefixes(rows, learned, { budget, width }) : learned.map(alone);
+  const batches = joined
+    .filter(({ indices }) => indices.length > 1)
+    .map(({ indices, prefix }) => packRows(rows, indices, weights, branchLayout(lengthsOf(rows, indices), prefix)));
+  const order = joined.flatMap(({ indices }) => (indices.length === 1 ? indices : []));
   order.sort((a, b) => rows[b].tokens.length - rows[a].tokens.length || a - b);
-  const batches: MicroBatch[] = [];
   for (let start = 0; start < order.length; ) {
     const length = rows[order[start]].tokens.length;
-    const count = Math.max(1, Math.floor(budget / length));
-    batches.push(packRows(rows, order.slice(start, start + count), weights));
-    start += count;
+    const indices = order.slice(start, start + Math.max(1, Math.floor(budget / length)));
+    batches.push(packRows(rows, indices, weights, paddedLayout(lengthsOf(rows, indices))));
+    start += indices.length;
   }
   return batches;
 }
 
-function packRows(rows: readonly TrainRow[], indices: number[], weights: readonly number[]): MicroBatch {
-  const B = indices.length;
-  const T = Math.max(...indices.map((i) => rows[i].tokens.length));
+const alone = (index: number) => ({ indices: [index], prefix: 0 });
+const lengthsOf = (rows: readonly TrainRow[], indices: readonly number[]) => indices.map((i) => rows[i].tokens.length);
+
+/** One row beside the other, right-padded: with causal attention no real token sees the padding behind it. */
+function paddedLayout(lengths: readonly number[]): Layout {
+  const T = Math.max(...lengths);
+  return { B: lengths.length, T, mask: causalMask(T), at: (b, t) => b * T + t };
+}
+
+function packRows(
+  rows: readonly TrainRow[],
+  indices: number[],
+  weights: readonly number[],
+  { B, T, mask, at }: Layout,
+): MicroBatch {
   const K = indices.reduce((sum, i) => sum + rows[i].trained.length, 0);
   const ids = new BigInt64Array(B * T);
-  const positions = new BigInt64Array(B * T);
+  const positions = BigInt64Array.from({ length: B * T }, (_, i) => BigInt(i % T));
   const chosen = new BigInt64Array(K);
   const targets = new BigInt64Array(K);
   const sequenceOf = new BigInt64Array(K);
@@ -67,13 +93,15 @@ function packRows(rows: readonly TrainRow[], indices: number[], weights: readonl
     () => new Float32Array(K),
   );
   let k = 0;
-  for (let b = 0; b < B; b++) {
-    const row = rows[indices[b]];
-    for (let t = 0; t < row.tokens.length; t++) ids[b * T + t] = BigInt(row.tokens[t]);
-    for (let t = 0; t < T; t++) positions[b * T + t] = BigInt(t);
-    const weight = weights[indices[b]];
+  for (const [b, index] of indices.entries()) {
+    const row = rows[index];
+    for (const [t, token] of row.tokens.entries()) {
+      ids[at(b, t)] = BigInt(token);
+      positions[at(b, t)] = BigInt(t);
+    }
+    const weight = weights[index];
     for (const [i, t] of row.trained.entries()) {
-      chosen[k] = BigInt(b * T + t - 1);
+      chosen[k] = BigInt(at(b, t - 1));
       targets[k] = BigInt(row.tokens[t]);
       sequenceOf[k] = BigInt(b);
       advantages[k] = row.advantage;
@@ -90,7 +118,7 @@ function packRows(rows: readonly TrainRow[], indices: number[], weights: readonl
     feeds: {
       ids: int(ids, [B, T]),
       positions: int(positions, [B, T]),
-      causal: float(causalMask(T), [T, T]),
+      causal: float(mask, [T, T]),
       rows: int(chosen, [K]),
       targets: int(targets, [K, 1]),
       inverseTemperature: float(Float32Array.of(1), []),
@@ -100,7 +128,7 @@ function packRows(rows: readonly TrainRow[], indices: number[], weights: readonl
       referenceLogprobs: float(referenceLogprobs, [K, 1]),
       sequenceOf: int(sequenceOf, [K, 1]),
       sequenceShares: float(shares, [K, 1]),
-      sequenceZeros: float(new Float32Array(B), [B, 1]),
+      sequenceZeros: float(new Float32Array(indices.length), [indices.length, 1]),
     },
   };
 }

@@ -16,6 +16,7 @@ import { type AdamWSettings, type AdamWState, adamwState, adamwUpdate, clipFacto
 import { DeviceAdamW } from './device-adamw.ts';
 import { type Aggregation, type MicroBatch, packBatch, type TrainRow, tokenWeights } from './pack-batch.ts';
 import { type PolicyLossOptions, policyLoss } from './policy-loss.ts';
+import { longestJoined } from './shared-prefix.ts';
 
 export type TrainerSettings = AdamWSettings & {
   /** `supervised` is the plain negative log-likelihood of the trained tokens */
@@ -110,7 +111,12 @@ export class Trainer {
     const logprobs: Float32Array[] = rows.map(() => new Float32Array(0));
     const idle = (row: TrainRow) => row.advantage === 0 && !hasKl(this.settings);
     const learned = rows.map((row) => (idle(row) ? { ...row, trained: [] } : row));
-    const batches = packBatch(learned, tokenWeights(rows, aggregation, maxTokens), microBatchTokens);
+    const batches = packBatch(
+      learned,
+      tokenWeights(rows, aggregation, maxTokens),
+      microBatchTokens,
+      this.policy.config.hiddenSize,
+    );
     this.#gradient.fill(0);
     for (const [i, batch] of batches.entries()) {
       const sum = await this.#device?.accumulating(i === 0);
@@ -169,6 +175,7 @@ export class Trainer {
       rows,
       rows.map(() => 1),
       this.settings.microBatchTokens,
+      this.policy.config.hiddenSize,
     )) {
       const results = await session.run({ ...(await this.#weights(policy)), ...this.#feeds(batch) });
       spread(batch, rows, results.logprobs.data as Float32Array, logprobs);
@@ -210,7 +217,7 @@ function sequenceOptions(policy: Policy, settings: TrainerSettings): SequenceOpt
   const { maxTokens, provider = 'cpu' } = settings;
   const frozen = (provider === 'cuda' || provider === 'dml') && policy.lora !== null;
   const options = decoderOptions(policy, maxTokens, frozen, provider);
-  return { ...options, scatter: provider !== 'dml', headParts: headParts(policy, settings) };
+  return { ...options, maxTokens: longestJoined, scatter: provider !== 'dml', headParts: headParts(policy, settings) };
 }
 
 /**
