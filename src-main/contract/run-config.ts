@@ -148,6 +148,15 @@ export const runConfigSchema = z.strictObject({
   evaluation: z
     .strictObject({ everySteps: z.int().min(1).default(10), greedy: z.boolean().default(true) })
     .prefault({}),
+  /** ends a run that diverges: limits on what is measured on selection problems */
+  guard: z
+    .strictObject({
+      /** largest KL to the start policy, nats a token; null for no limit */
+      kl: z.number().min(0).nullable().default(null),
+      /** the share of the best success so far that must not surely be lost: the upper end of the interval is compared; 0 for no limit */
+      success: fraction.default(0),
+    })
+    .prefault({}),
   checkpoint: z
     .strictObject({ everySteps: z.int().min(1).default(10), keepLast: z.int().min(1).default(2) })
     .prefault({}),

@@ -1,7 +1,7 @@
 /** The command line as a user meets it: real processes, the real engine, one data folder from demo to export. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -177,6 +177,46 @@ describe('paretune', { concurrency: false }, () => {
       0,
     );
     assert.equal(paretune(['import', 'warm', '--as', 'mine', '--json']).json.error?.code, 'usage');
+    const again = ['--to', 'again', '--steps', '1', '--batch', '2'];
+    assert.equal(paretune(['sft', '-m', 'imported:mine', '-d', 'chats.jsonl', ...again]).code, 0);
+    const kept = readdirSync(join(home, 'again')).sort();
+    assert.deepEqual(kept, readdirSync(join(home, 'warm')).sort(), 'no record of an import of other weights');
+  });
+
+  test('a warm start on the training part of word problems goes on as a guarded run on the same file', () => {
+    const rows = Array.from({ length: 80 }, (_, i) =>
+      JSON.stringify({
+        Body: `${i} and 5.`,
+        Question: 'Both?',
+        Equation: `( ${i}.0 + 5.0 )`,
+        Answer: i + 5,
+        Type: 'Sum',
+      }),
+    );
+    writeFileSync(join(home, 'words.jsonl'), rows.join('\n'));
+    const warm = ['--traces', 'calculator', '--to', 'words', '--lora', '4', '--steps', '3', '--batch', '8', '--json'];
+    const sft = paretune(['sft', '-m', 'starter:under-user', '-d', 'words.jsonl', ...warm]);
+    assert.equal(sft.code, 0, sft.err + sft.out);
+    const counts = sft.json as unknown as { demonstrations: number; leftOut: number; heldOut: number };
+    assert.equal(counts.leftOut, 0);
+    assert.ok(counts.heldOut > 8 && counts.demonstrations + counts.heldOut === 80, JSON.stringify(counts));
+    const given = ['tools=calculator', 'train.parameters=lora', 'guard.success=0.5', 'guard.kl=1'].flatMap(
+      (setting) => ['--set', setting],
+    );
+    const tuned = paretune([
+      'tune',
+      '--model',
+      './words',
+      '--task',
+      './words.jsonl',
+      '--steps',
+      '2',
+      ...tiny,
+      ...given,
+      '--json',
+    ]);
+    assert.equal(tuned.code, 0, tuned.err + tuned.out);
+    assert.equal((tuned.json as unknown as { status: string }).status, 'finished');
   });
 
   test("a user's own task file is used, and a bad one is told line by line", () => {

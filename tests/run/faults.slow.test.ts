@@ -69,6 +69,28 @@ test('a loss that overflows in the second of two updates takes the first one bac
   assert.ok(trainer.optimizer.m.every((value) => value === 0));
 });
 
+test('a learning rate that ruins the agent ends a guarded run at the next measurement, and the start is still there', async (t) => {
+  const folder = temporaryFolder(t);
+  const settings = {
+    steps: 6,
+    selectionProblems: 48,
+    reportProblems: 2,
+    evaluation: { everySteps: 2, greedy: false },
+    train: { learningRate: 0.03, warmupSteps: 0 },
+  };
+  for (const [guard, reason] of [
+    [{ success: 0.5 }, /^Success collapsed: .* at step 0, .*guard\.success = 0\.5/],
+    [{ kl: 0.05 }, /^The policy went too far .* nats a token, more than guard\.kl = 0\.05/],
+  ] as const) {
+    const events = await runEvents(tinyConfig({ ...settings, guard }), folder);
+    const ended = lastOf(events, 'ended');
+    assert.deepEqual([ended.status, ended.step], ['failed', 2]);
+    assert.match(ended.reason, reason);
+    assert.equal(lastOf(events, 'evaluated').point.step, 2);
+    assert.ok(listCheckpoints(join(folder, 'run')).some(({ step }) => step === 0));
+  }
+});
+
 test('a tool that breaks is named as the reason, also where other tools work', async (t) => {
   const folder = temporaryFolder(t);
   const tasks = ['arithmetic', 'multi-hop'];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StepMetrics, StopReason, ToolCallRecord } from '../../src-main/contract/records.ts';
 import type { RunFacts } from '../../src-main/contract/run-events.ts';
-import { checkHealth, checkRollouts, requireNumbers } from '../../src-main/engine/run/run-health.ts';
+import { checkHealth, checkPoint, checkRollouts, requireNumbers } from '../../src-main/engine/run/run-health.ts';
 import { firstState } from '../../src-main/engine/run/run-state.ts';
 
 const call = (name: string): ToolCallRecord => ({
@@ -108,4 +108,21 @@ test('failing tools and a step without any success are warned about, once each',
   );
   assert.match(notices[0].message, /75 %/);
   assert.deepEqual(checkHealth(state, { ...healthy, toolFailureShare: 0.75, calls: 0.01 }).notices, []);
+});
+
+test('a guard ends a run whose success surely fell below a share of the best so far, and one that went too far', () => {
+  const frontier = [
+    { step: 0, success: 0.3 },
+    { step: 4, success: 0.5 },
+    { step: 8, success: 0.4 },
+  ];
+  const point = { success: 0.1, successHigh: 0.24, klToStart: 0.2 };
+  const off = { kl: null, success: 0 };
+  assert.equal(checkPoint(point, frontier, off), null);
+  assert.equal(checkPoint({ ...point, successHigh: 0.26 }, frontier, { ...off, success: 0.5 }), null, 'not surely');
+  assert.match(checkPoint(point, frontier, { ...off, success: 0.5 })!, /^Success collapsed: 10.0 % .*50.0 % at step 4/);
+  assert.equal(checkPoint({ ...point, success: 0, successHigh: 0.1 }, [], { ...off, success: 1 }), null, 'the start');
+  assert.match(checkPoint(point, frontier, { ...off, kl: 0.1 })!, /KL 0.200 .*guard.kl = 0.1/);
+  assert.equal(checkPoint(point, frontier, { ...off, kl: 0.2 }), null);
+  assert.equal(checkPoint({ ...point, klToStart: null }, frontier, { ...off, kl: 0.1 }), null);
 });

@@ -14,6 +14,7 @@ import { writeSafetensors } from '../../engine/weights/safetensors.ts';
 import { openAgentOf } from '../agents.ts';
 import { defineCommand } from '../command.ts';
 import { threadsOf } from '../drive-run.ts';
+import { importRecordName } from '../model-copy.ts';
 
 export type SftResult = {
   folder: string;
@@ -85,7 +86,7 @@ export const command = defineCommand({
     }
     mkdirSync(payload.to, { recursive: true });
     for (const name of readdirSync(agent.folder.folder)) {
-      if (COPIED.test(name) && !name.endsWith('.index.json')) {
+      if (COPIED.test(name) && !name.endsWith('.index.json') && name !== importRecordName) {
         cpSync(join(agent.folder.folder, name), join(payload.to, name));
       }
     }

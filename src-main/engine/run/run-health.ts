@@ -3,7 +3,8 @@
  * measured anyway.
  */
 import { ParetuneError } from '../../contract/errors.ts';
-import type { StepMetrics, Trajectory } from '../../contract/records.ts';
+import type { PolicyPoint, StepMetrics, Trajectory } from '../../contract/records.ts';
+import type { RunConfig } from '../../contract/run-config.ts';
 import type { RunState } from './run-state.ts';
 
 /**
@@ -80,3 +81,25 @@ function reasonToStop(metrics: StepMetrics, collapsedSteps: number): string | nu
   }
   return null;
 }
+
+/**
+ * Why a policy that was just measured ends the run, by the limits of the user's guard, or null. `frontier` are the points
+ * before it: the best success so far is always one of them.
+ */
+export function checkPoint(
+  { success, successHigh, klToStart }: Pick<PolicyPoint, 'success' | 'successHigh' | 'klToStart'>,
+  frontier: readonly Pick<PolicyPoint, 'step' | 'success'>[],
+  guard: RunConfig['guard'],
+): string | null {
+  if (guard.kl !== null && klToStart !== null && klToStart > guard.kl) {
+    return `The policy went too far from its start: KL ${klToStart.toPrecision(3)} nats a token, more than guard.kl = ${guard.kl}. ${WAY_BACK}`;
+  }
+  const best = frontier.reduce((most, point) => (point.success > most.success ? point : most), { step: 0, success: 0 });
+  if (successHigh < guard.success * best.success) {
+    const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+    return `Success collapsed: ${percent(success)} on selection problems (at most ${percent(successHigh)}) after ${percent(best.success)} at step ${best.step}, less than guard.success = ${guard.success} of it. ${WAY_BACK}`;
+  }
+  return null;
+}
+
+const WAY_BACK = 'Take an earlier checkpoint, or a lower train.learningRate in a new run.';

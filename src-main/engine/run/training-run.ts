@@ -38,7 +38,7 @@ import {
   proveProvider,
   tellProvider,
 } from './run-provider.ts';
-import { checkHealth, checkRollouts, requireNumbers } from './run-health.ts';
+import { checkHealth, checkPoint, checkRollouts, requireNumbers } from './run-health.ts';
 import { stepMetrics } from './step-metrics.ts';
 import { checkpointsToKeep, firstState, type RunState, withPoint } from './run-state.ts';
 
@@ -101,7 +101,8 @@ export async function* trainingRun(
       if (problem) return yield* endRun(run, 'failed', problem);
       const { step } = run.state;
       const last = step === config.steps;
-      if (last || step % config.evaluation.everySteps === 0) yield* evaluate(run);
+      const diverged = last || step % config.evaluation.everySteps === 0 ? yield* evaluate(run) : null;
+      if (diverged) return yield* endRun(run, 'failed', diverged);
       if (last || step % config.checkpoint.everySteps === 0) yield* checkpoint(run);
     }
     yield* measure(run, run.report, 'report');
@@ -278,8 +279,11 @@ async function* startRun(run: Run): AsyncGenerator<RunEvent> {
   yield* checkpoint(run);
 }
 
-/** Measures the policy on the selection split (the frontier's points) and, if asked for, greedily. */
-async function* evaluate(run: Run, known?: EvaluatedTrajectory[]): AsyncGenerator<RunEvent> {
+/**
+ * Measures the policy on the selection split (the frontier's points) and, if asked for, greedily. Answers with a reason where
+ * the user's guard says that training must stop.
+ */
+async function* evaluate(run: Run, known?: EvaluatedTrajectory[]): AsyncGenerator<RunEvent, string | null> {
   const sampled = known ?? (await roll(run, run.selection, 'sampled'));
   const point = policyPoint(sampled, {
     step: run.state.step,
@@ -287,10 +291,12 @@ async function* evaluate(run: Run, known?: EvaluatedTrajectory[]): AsyncGenerato
     sampling: 'sampled',
     klToStart: await computed(run, () => klToStart(run, sampled)),
   });
+  const diverged = checkPoint(point, run.state.frontier, run.config.guard);
   const { frontier, onFrontier, hypervolume } = withPoint(run.state.frontier, point, run.state.facts.costLimit);
   run.state = { ...run.state, frontier };
   yield { kind: 'evaluated', runId: run.deps.runId, point, hypervolume, onFrontier };
   if (run.config.evaluation.greedy) yield* measure(run, run.selection, 'selection', ['greedy']);
+  return diverged;
 }
 
 /** Points beside the frontier: greedy ones, and the report split, which decides nothing. */
