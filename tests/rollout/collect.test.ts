@@ -55,9 +55,8 @@ function checkShape(one: Trajectory): void {
   assert.equal(one.segments[0].kind, 'prompt');
 }
 
-test('log-probabilities of the sampler are those that the trainer computes', async (t) => {
-  const environment = await open(t);
-  const groups = await roll(environment, environment.problems('train', 8, 0), 4);
+/** Every sampled log-probability is the one that a trainer computes for the whole conversation. */
+async function checkAgainstTrainer(trajectories: readonly Trajectory[]): Promise<void> {
   const trainer = new Trainer(policy, {
     objective: 'supervised',
     beta1: 0.9,
@@ -70,20 +69,47 @@ test('log-probabilities of the sampler are those that the trainer computes', asy
     microBatchTokens: 2048,
     threads: 1,
   });
-  const all = groups.flat();
+  const unscored = { success: true, cost: 0, rewards: [], paretoRank: 0, advantage: 1 };
+  const { logprobs } = await trainer.score(trajectories.map((one) => trainRow({ ...one, ...unscored })));
+  await trainer.dispose();
+  for (const [i, one] of trajectories.entries()) {
+    for (const [k, logprob] of one.sampledLogprobs.entries()) {
+      assert.ok(Math.abs(logprob - logprobs[i][k]) < 1e-4, `token ${k} of trajectory ${i}`);
+    }
+  }
+}
+
+test('log-probabilities of the sampler are those that the trainer computes', async (t) => {
+  const environment = await open(t);
+  const all = (await roll(environment, environment.problems('train', 8, 0), 4)).flat();
   for (const one of all) checkShape(one);
   assert.ok(
     all.some((one) => one.toolCalls.length > 1),
     'some trajectory has several turns',
   );
-  const rows = all.map((one) => trainRow({ ...one, success: true, cost: 0, rewards: [], paretoRank: 0, advantage: 1 }));
-  const { logprobs } = await trainer.score(rows);
-  await trainer.dispose();
-  for (const [i, one] of all.entries()) {
-    for (const [k, logprob] of one.sampledLogprobs.entries()) {
-      assert.ok(Math.abs(logprob - logprobs[i][k]) < 1e-4, `token ${k} of trajectory ${i}`);
-    }
+  await checkAgainstTrainer(all);
+});
+
+test('what all prompts begin with is run once where it is long, and the trainer agrees', async (t) => {
+  const environment = await open(t, ['arithmetic']);
+  const random = randomStream(4, 'tools');
+  const beginning = Array.from({ length: 80 }, () => 32 + random.int(0, 90));
+  const formatOf = (problem: Problem): TurnFormat => {
+    const format = environment.formatOf(problem);
+    return { ...format, promptTokens: (messages) => [...beginning, ...format.promptTokens(messages)] };
+  };
+  const { mock } = t.mock.method(engine, 'run');
+  const groups = await roll({ ...environment, formatOf }, environment.problems('train', 6, 0), 3);
+  const [[first, none], [rest, cache]] = mock.calls.map((call) => call.arguments);
+  assert.ok(none === null && first.tokens.length === 1 && first.tokens[0].length >= 80);
+  assert.deepEqual(first.tokens[0].slice(0, 80), beginning);
+  assert.equal(cache!.lengths.length, 6);
+  for (const [p, group] of groups.entries()) {
+    const [prompt] = group[0].segments;
+    assert.deepEqual([...first.tokens[0], ...rest.tokens[p]], group[0].tokens.slice(0, prompt.end));
+    for (const one of group) checkShape(one);
   }
+  await checkAgainstTrainer(groups.flat());
 });
 
 test('how long tools take, and in which order they answer, changes no token', async (t) => {

@@ -25,6 +25,7 @@ import { assert } from '../base/assert.ts';
 import { hash32, uniformAt } from '../base/random.ts';
 import type { DecodeEngine, DecodeResult, Sampling } from './decode-engine.ts';
 import type { KvCache } from './kv-cache.ts';
+import { runPrompts } from './run-prompts.ts';
 
 /** What rollouts need of a model's text: filled by text/chat-format.ts. */
 export type TurnFormat = {
@@ -169,10 +170,8 @@ async function startGroups(
   );
   // a prompt that does not fit is never run; its rows end at once
   const tokens = prompts.map((prompt, i) => (fits[i] ? prompt : prompt.slice(0, 1)));
-  const result = await engine.run(
-    { tokens, uniforms, sampling: settings.sampling, temperature: settings.temperature },
-    null,
-  );
+  const { sampling, temperature } = settings;
+  const result = await runPrompts(engine, tokens, { uniforms, sampling, temperature });
   for (const [i, { problem, samples, firstSample = 0 }] of starting.entries()) {
     for (let sample = 0; sample < samples; sample++) {
       const row: Row = {
@@ -197,7 +196,7 @@ async function startGroups(
       if (row.ended !== null) continue;
       const slot = rows.length;
       cache.lengths[slot] = 0;
-      result.keep(cache, slot, i, prompts[i].length);
+      result.keep(cache, slot, i);
       rows.push(row);
       const draw = settings.sampling === 'greedy' ? 0 : sample;
       take(context, row, result.tokens[i][draw], result.logprobs[i][draw], 0);

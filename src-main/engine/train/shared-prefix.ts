@@ -3,6 +3,7 @@
  * instead of once a sample. The prompt of a real model with its tool descriptions is longer than what it writes, so most of a
  * step's tokens are such repetitions. Not the packing itself (pack-batch.ts); no gradient depends on which rows are joined.
  */
+import { commonLength } from '../base/sequences.ts';
 import { HIDDEN } from '../model/causal-mask.ts';
 import type { TrainRow } from './pack-batch.ts';
 
@@ -51,12 +52,6 @@ export function joinPrefixes(
 function compare(a: readonly number[], b: readonly number[]): number {
   const same = commonLength(a, b, Math.min(a.length, b.length));
   return (a[same] ?? -1) - (b[same] ?? -1);
-}
-
-function commonLength(a: readonly number[], b: readonly number[], limit: number): number {
-  let length = 0;
-  while (length < limit && a[length] === b[length]) length++;
-  return length;
 }
 
 /** Where the tokens of rows lie in arrays [B, T], and what each token of a sequence sees. */
