@@ -1,10 +1,10 @@
 /** What the commands about runs print for people: the before-and-after table, the frontier, what to try next. */
 import type { PolicyPoint } from '../contract/records.ts';
-import type { BeforeAfter } from '../contract/window-records.ts';
+import type { BeforeAfter, Estimate } from '../contract/window-records.ts';
 import type { RunSummary } from '../engine-process/run-summary.ts';
 import type { FrontierChart } from './frontier-chart.ts';
 import { frontierPlot } from './frontier-plot.ts';
-import { change, cost, percentWithInterval, table } from './table.ts';
+import { bytes, change, cost, duration, percentWithInterval, table } from './table.ts';
 
 type Measured = Omit<PolicyPoint, 'breakdown'>;
 
@@ -24,6 +24,22 @@ export function beforeAfter(title: string, { before, after }: BeforeAfter<Measur
       change(before.responseLength, after.responseLength),
     ],
   ]);
+}
+
+/** What a run will take: its memory by part, and its time with what that was measured on. */
+export function estimateText({ memory, time }: Estimate, steps: number): string {
+  const { needed, available, verdict, parts } = memory;
+  const much = { fits: 'fits', tight: 'tight: close other programs', exceeds: 'too little' }[verdict];
+  const named = parts.map((part) => `${part.name} ${bytes(part.bytes)}`).join(', ');
+  const lines = [`memory: about ${bytes(needed)} (${named}); there are ${bytes(available)}: ${much}`];
+  if (time === null) return [...lines, 'time: not measured'].join('\n');
+  const { secondsPerStep, seconds, basis } = time;
+  const step = secondsPerStep < 10 ? `${secondsPerStep.toPrecision(2)} s` : duration(1000 * secondsPerStep);
+  lines.push(
+    `time: about ${step} a step, about ${duration(1000 * seconds)} for all ${steps} with their evaluations`,
+    `      (measured on ${basis})`,
+  );
+  return lines.join('\n');
 }
 
 /** What the charts draw of a run. */

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import type { Estimate } from '../../src-main/contract/window-records.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const main = join(root, 'src-main', 'cli', 'main.ts');
@@ -82,6 +83,15 @@ describe('paretune', { concurrency: false }, () => {
     assert.match(readFileSync(join(home, 'frontier.svg'), 'utf8'), /^<svg/);
 
     assert.match(paretune(['runs']).out, /demo-1.*finished/);
+    const dry = ['tune', '--model', 'starter:over-user', '--task', 'arithmetic', '--dry-run', ...tiny];
+    const { memory, time } = paretune([...dry, '--json']).json as unknown as Estimate;
+    assert.ok(memory.needed > 0 && memory.needed < memory.available);
+    assert.ok(time !== null && time.secondsPerStep > 0 && time.seconds > 60 * time.secondsPerStep);
+    assert.match(
+      paretune(dry).out,
+      /^memory: about .*: fits\ntime: about .* a step, about .* for all 60 .*\n +\(measured on/,
+    );
+
     const compared = paretune(['compare', 'arithmetic-1', 'demo-1', '--json']);
     assert.equal(compared.json.error?.code, 'usage', 'other tasks are other axes');
     assert.equal(compared.code, 2);

@@ -257,6 +257,9 @@ test('an estimate counts what grows with the settings, and takes its time from s
   assert.match(time?.basis ?? '', /3 steps of r/);
   const twice = await ask('window-estimate', { config: { ...config, groupSize: 2 * config.groupSize } });
   assert.ok(Math.abs((twice.time?.secondsPerStep ?? 0) / (time?.secondsPerStep ?? 1) - 2) < 1e-9);
+  // a step of another length is another step
+  const longer = { ...config, limits: { ...config.limits, tokens: 100 } };
+  assert.match((await ask('window-estimate', { config: longer })).time?.basis ?? '', /^\d+ rollouts and a gradient/);
   const measured = await ask('window-estimate', { config: { ...config, tasks: ['arithmetic-calculator'] } });
   assert.match(measured.time?.basis ?? '', /^\d+ rollouts and a gradient/);
   assert.ok((measured.time?.seconds ?? 0) > 0);

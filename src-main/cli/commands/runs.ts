@@ -7,7 +7,7 @@ import { methodNames } from '../../contract/run-config.ts';
 import { act, examples, wholeNumber } from '../command-line.ts';
 import { frontierPlot } from '../frontier-plot.ts';
 import { frontierSvg } from '../frontier-svg.ts';
-import { chartOf, runText, tryNext } from '../run-output.ts';
+import { chartOf, estimateText, runText, tryNext } from '../run-output.ts';
 import {
   checkRunSettings,
   type RawSettings,
@@ -82,6 +82,7 @@ export function runCommands(program: Command): void {
     .option('--steps <n>', 'training steps')
     .description('tune an agent so that it answers right with the fewest and cheapest tool calls')
     .option('--name <name>', "the run's name; the task and a number if absent")
+    .option('--dry-run', 'say what memory the run needs and about how long it takes on this machine, and stop')
     .option('--list-settings', 'print every setting with its default as a YAML file, and stop')
     .addHelpText(
       'after',
@@ -90,17 +91,23 @@ export function runCommands(program: Command): void {
         'tune --model starter:under-user --task arithmetic-calculator --method hvg --steps 96',
         'tune --model ./my-model --task problems.jsonl --price search=0.2 --set train.parameters=lora',
         'tune --config run.yaml --seed 1',
+        'tune --config run.yaml --dry-run',
         'tune --list-settings > run.yaml',
       ),
     )
     .action(
-      act<SettingFlags & { name?: string; listSettings?: boolean }>(async (session, options) => {
+      act<SettingFlags & { name?: string; dryRun?: boolean; listSettings?: boolean }>(async (session, options) => {
         if (options.listSettings) {
           const template = settingsTemplate();
           session.print(template);
           return { template };
         }
         const config = checkRunSettings(rawSettings(options));
+        if (options.dryRun) {
+          const estimate = await session.engine('window-estimate', { config });
+          session.print(estimateText(estimate, config.steps));
+          return estimate;
+        }
         const run = await session.engine('tune', { config, name: options.name });
         session.print(runText(run, session.columns));
         session.print(
