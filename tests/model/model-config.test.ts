@@ -244,7 +244,12 @@ describe('parseModelConfig', () => {
           assert.ok(error instanceof ParetuneError, String(error));
           assert.ok(error.message.startsWith(`config.json: model_type is "${name}"; supported is `), error.message);
           for (const family of familyNames) assert.ok(error.message.includes(family), family);
-          assert.match(error.hint, /Choose a Llama, Mistral, .* model in its plain, dense, unquantized form/);
+          assert.match(
+            error.hint,
+            name === 'gemma3'
+              ? /import a GGUF file/
+              : /Choose a Llama, Mistral, .* model in its plain, dense, unquantized form/,
+          );
           return error.code === 'unsupported';
         },
       );

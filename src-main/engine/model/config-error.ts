@@ -2,14 +2,14 @@
 import { ParetuneError } from '../../contract/errors.ts';
 import { familyTitles } from './model-families.ts';
 
+const CHOOSE = `Choose a ${familyTitles} model in its plain, dense, unquantized form.`;
+
 /** What the file describes is no model of ours: the key, its value, and what would be. */
-export function unsupported(key: string, value: unknown, supported: string): ParetuneError {
+export function unsupported(key: string, value: unknown, supported: string, hint = CHOOSE): ParetuneError {
   return new ParetuneError(
     'unsupported',
     `config.json: ${key} is ${JSON.stringify(value)}; supported is ${supported}.`,
-    {
-      hint: `Choose a ${familyTitles} model in its plain, dense, unquantized form.`,
-    },
+    { hint },
   );
 }
 

@@ -15,6 +15,7 @@ import {
   familyNames,
   type FamilyTraits,
   type ModelFamily,
+  relatives,
 } from './model-families.ts';
 import { parseRopes, type Rope, ropeFields, ropeJson } from './rope-config.ts';
 
@@ -129,7 +130,8 @@ export function parseModelConfig(json: unknown): ModelConfig {
   // other architectures have other keys: they are refused by their name, before any key is missed
   const named = z.looseObject({ model_type: z.string() }).safeParse(json);
   if (named.success && !(familyNames as string[]).includes(named.data.model_type)) {
-    throw unsupported('model_type', named.data.model_type, familyNames.join(', '));
+    const name = named.data.model_type;
+    throw unsupported('model_type', name, familyNames.join(', '), relatives.get(name));
   }
   const parsed = configSchema.safeParse(json);
   if (!parsed.success) {

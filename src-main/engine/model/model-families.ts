@@ -160,6 +160,13 @@ export type ModelFamily = keyof typeof table;
 export const families: Readonly<Record<ModelFamily, FamilyTraits>> = table;
 export const familyNames = Object.keys(table) as ModelFamily[];
 
+/** What to do with models that share their name with one of ours, and no more. */
+export const relatives: ReadonlyMap<string, string> = new Map([
+  ['gemma3', 'This one sees pictures too: import a GGUF file of it, which holds the text model alone.'],
+  ['phimoe', 'This is a mixture of experts: choose Phi-3-mini, Phi-3.5-mini or Phi-4-mini.'],
+  ['phi3small', 'This one attends in blocks: choose Phi-3-mini, Phi-3.5-mini or Phi-4-mini.'],
+]);
+
 /** All families in words: `Llama, Mistral, ... or Phi-3`. */
 export const familyTitles = familyNames
   .map((name) => families[name].title)
