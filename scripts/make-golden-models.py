@@ -26,7 +26,7 @@ SIZES = dict(
     max_position_embeddings=512, bos_token_id=1, eos_token_id=2, pad_token_id=0, attn_implementation="eager",
 )  # fmt: skip
 FAMILIES = {
-    "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, num_hidden_layers=2, head_dim=20, sliding_window=None)),
+    "mistral": lambda: MistralForCausalLM(MistralConfig(**SIZES, num_hidden_layers=2, head_dim=20, sliding_window=9)),
     "smollm3": lambda: SmolLM3ForCausalLM(
         SmolLM3Config(**SIZES, num_hidden_layers=3, no_rope_layers=[1, 0, 1], tie_word_embeddings=True)
     ),

@@ -60,6 +60,8 @@ describe('parseModelConfig', () => {
     assert.deepEqual([smollm3.unrotatedLayers, smollm3.tiedEmbeddings, smollm3.rope.theta], [[3, 7], true, 2_000_000]);
     const olmo2 = parseModelConfig({ ...base, model_type: 'olmo2' });
     assert.deepEqual([olmo2.normEpsilon, olmo2.blockNorms, olmo2.qkNorm], [1e-5, 'after', 'heads']);
+    const mistral = parseModelConfig({ ...base, model_type: 'mistral' });
+    assert.deepEqual([mistral.slidingLayers, mistral.slidingWindow], [[0, 1], 4096]);
     const phi3 = parseModelConfig({ ...base, model_type: 'phi3', sliding_window: 7 });
     assert.deepEqual([phi3.normEpsilon, phi3.fusedProjections, phi3.qkvBias], [1e-5, true, false]);
     assert.deepEqual([phi3.slidingLayers, phi3.slidingWindow], [[0, 1], 7]);
@@ -155,7 +157,6 @@ describe('parseModelConfig', () => {
     ['another head', { architectures: ['LlamaForSequenceClassification'] }, /architectures.*LlamaForCausalLM/],
     ['another activation', { hidden_act: 'gelu' }, /hidden_act is "gelu".*silu/],
     ['a sliding window of a Llama', { sliding_window: 4096 }, /sliding_window is 4096/],
-    ['the window that a Mistral has by default', { model_type: 'mistral' }, /sliding_window is 4096/],
     ['biases of a Mistral', { model_type: 'mistral', attention_bias: true, sliding_window: null }, /attention_bias/],
     [
       'a window in use of a SmolLM3',
@@ -330,6 +331,7 @@ describe('toConfigJson', () => {
       { model_type: 'qwen3', head_dim: 24, attention_bias: true, rope_theta: 1e6 },
       { rope_parameters: { rope_type: 'llama3', rope_theta: 1e4, ...llama3 } },
       { model_type: 'mistral', sliding_window: null },
+      { model_type: 'mistral', sliding_window: 32 },
       { model_type: 'smollm3', no_rope_layers: [0, 1], mlp_bias: true, attention_bias: true },
       { model_type: 'smollm3', tie_word_embeddings: false, no_rope_layer_interval: 2 },
       { model_type: 'olmo2' },

@@ -249,14 +249,13 @@ function refuseOtherArchitectures(raw: RawConfig, family: ModelFamily): void {
   const layerTypes = traits.sliding === 'some' ? ['full_attention', 'sliding_attention'] : ['full_attention'];
   const otherLayer = raw.layer_types?.find((type) => !layerTypes.includes(type));
   if (otherLayer !== undefined) throw unsupported('layer_types', otherLayer, layerTypes.join(' or '));
+  if (traits.sliding !== 'none') return;
   // Qwen uses its window only if asked to, and only from layer max_window_layers on (28 unless said, as in its class).
   const qwen = family === 'qwen2' || family === 'qwen3';
-  if (traits.sliding !== 'none') return;
   const windowInUse = qwen
     ? raw.use_sliding_window === true && (raw.max_window_layers ?? 28) < raw.num_hidden_layers
     : family !== 'smollm3' || raw.use_sliding_window === true;
-  // Mistral has a window unless its file says that there is none.
-  const window = raw.sliding_window === undefined && family === 'mistral' ? 4096 : raw.sliding_window;
+  const window = raw.sliding_window;
   if (windowInUse && typeof window === 'number') throw unsupported('sliding_window', window, 'null (full attention)');
 }
 
@@ -290,7 +289,7 @@ export function toConfigJson(config: ModelConfig, extra: Record<string, Json> = 
     ...(biasKeys.includes('attention_bias') ? { attention_bias: config.qkvBias } : {}),
     ...(biasKeys.includes('mlp_bias') ? { mlp_bias: config.mlpBias } : {}),
     ...(family === 'qwen2' || family === 'qwen3' || family === 'smollm3' ? { use_sliding_window: false } : {}),
-    ...(family === 'mistral' || sliding !== 'none' ? { sliding_window: config.slidingWindow } : {}),
+    ...(sliding !== 'none' ? { sliding_window: config.slidingWindow } : {}),
     ...(sliding === 'some'
       ? {
           layer_types: Array.from({ length: config.layers }, (_, i) =>

@@ -98,7 +98,7 @@ const table = {
     title: 'Llama',
     biasKeys: ['attention_bias', 'mlp_bias'],
   },
-  mistral: { ...plain, architecture: 'MistralForCausalLM', title: 'Mistral' },
+  mistral: { ...plain, architecture: 'MistralForCausalLM', title: 'Mistral', sliding: 'all', slidingWindow: 4096 },
   qwen2: { ...plain, architecture: 'Qwen2ForCausalLM', title: 'Qwen2 (Qwen2.5)', qkvBias: true },
   qwen3: {
     ...plain,
