@@ -105,23 +105,20 @@ describe('SmolLM2-135M-Instruct in Q4_1', { skip: 'skip' in real && real.skip },
   });
 });
 
-test("a SentencePiece vocabulary has llama.cpp's tokens for 1,000 varied texts", {
-  skip: noLlama,
-}, () => {
-  const { metadata } = openGguf(ggufPath('llama'));
-  const { tokenizerJson, tokenizerConfig } = ggufTokenizer(metadata, 'llama')!;
-  const tokenizer = makeTokenizer(tokenizerJson, tokenizerConfig);
-  const texts = variedTexts(1000, 2);
-  const theirs = askReference({
-    do: 'tokens',
-    model: ggufPath('llama'),
-    pre: null,
-    texts,
-    special: false,
-  }) as number[][];
-  for (const [i, text] of texts.entries())
-    assert.deepEqual(tokenizer.encode(text, { special: false }), theirs[i], text);
-});
+for (const family of ['llama', 'phi3', 'gemma2'] as const) {
+  test(`the SentencePiece vocabulary of the ${family} file has llama.cpp's tokens for 1,000 varied texts`, {
+    skip: noLlama,
+  }, () => {
+    const path = ggufPath(family);
+    const { tokenizerJson, tokenizerConfig } = ggufTokenizer(openGguf(path).metadata, family)!;
+    const tokenizer = makeTokenizer(tokenizerJson, tokenizerConfig);
+    const texts = variedTexts(1000, 2);
+    for (const special of [false, true]) {
+      const theirs = askReference({ do: 'tokens', model: path, pre: null, texts, special }) as number[][];
+      for (const [i, text] of texts.entries()) assert.deepEqual(tokenizer.encode(text, { special }), theirs[i], text);
+    }
+  });
+}
 
 /** Mean KL(theirs || ours) in nats and the share of positions with the same likeliest token; logits [T][V]. */
 function compare(ours: Float32Array, theirs: Float32Array, vocabulary: number): { kl: number; agreement: number } {
