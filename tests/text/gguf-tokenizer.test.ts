@@ -38,6 +38,15 @@ describe('ggufTokenizer', () => {
     }
   });
 
+  test("lets Phi-3's markup swallow white space, but for the tokens around a text", () => {
+    const { tokenizerJson } = ggufTokenizer(metadataOf('phi3').set('general.name', 'Phi 3.5 Mini'), 'test')!;
+    const added = tokenizerJson.added_tokens as { content: string; rstrip: boolean }[];
+    const swallowing = added.filter(({ rstrip }) => rstrip).map(({ content }) => content);
+    assert.deepEqual(swallowing, ['</s>', '<|im_start|>', '<|im_end|>']);
+    const others = filesOf('gemma2').tokenizerJson.added_tokens as { rstrip: boolean }[];
+    assert.ok(others.every(({ rstrip }) => !rstrip));
+  });
+
   test('knows special tokens, BOS, EOS and the chat template', () => {
     const llama = filesOf('llama');
     assert.deepEqual(

@@ -6,7 +6,8 @@
  *
  * Source: llama.cpp's llama-vocab (which names stand for which expressions and flags, token types, what SentencePiece's
  * merges are). Departures: 1. Qwen's tokenizers bring text to Unicode's form NFC first, as the original ones do; llama.cpp
- * does not. 2. Of two overlapping added tokens the one that starts first is taken; llama.cpp takes the longer one.
+ * does not. 2. Of two overlapping added tokens the one that starts first is taken; llama.cpp takes the longer one. 3. Phi-3's
+ * markup swallows white space whatever the file is called; llama.cpp goes by its name.
  */
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
@@ -86,7 +87,7 @@ export function ggufTokenizer(metadata: ReadonlyMap<string, unknown>, where: str
       version: '1.0',
       truncation: null,
       padding: null,
-      added_tokens: addedTokens(vocabulary, metadata.get('general.name')),
+      added_tokens: addedTokens(vocabulary, raw.model === 'llama' && metadata.get('general.architecture') === 'phi3'),
       normalizer: parts.normalizer,
       pre_tokenizer: parts.preTokenizer,
       post_processor: addBos ? startsWith(bos, ids.get(bos)!) : null,
@@ -219,10 +220,9 @@ const PHI3_PLAIN = ['<unk>', '<s>', '<|endoftext|>'];
 
 /**
  * Control tokens are special; tokens of the user are found in text too, but say something. Those of Phi-3 swallow the white
- * space behind them, which no key says: llama.cpp knows it by the model's name, and so do we.
+ * space behind them, as its own tokenizer.json says and no key does.
  */
-function addedTokens({ tokens, types }: Vocabulary, modelName: unknown): Json[] {
-  const phi3 = /phi-?3/i.test(String(modelName));
+function addedTokens({ tokens, types }: Vocabulary, phi3: boolean): Json[] {
   return tokens.flatMap((content, id) => {
     const special = types[id] === CONTROL || types[id] === UNKNOWN;
     if (!special && types[id] !== ADDED) return [];
