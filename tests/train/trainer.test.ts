@@ -14,6 +14,7 @@ import {
 import { type Aggregation, packBatch, type TrainRow, tokenWeights } from '../../src-main/engine/train/pack-batch.ts';
 import type { PolicyLossOptions } from '../../src-main/engine/train/policy-loss.ts';
 import { Trainer, type TrainerSettings } from '../../src-main/engine/train/trainer.ts';
+import { otherConfigs, smallPolicies } from '../webgpu/our-graphs.ts';
 
 const config = parseModelConfig({
   model_type: 'qwen2',
@@ -164,7 +165,9 @@ describe('the gradient', () => {
   for (const [what, policy] of [
     ['all weights', start],
     ['an adapter', adapted],
+    ...otherConfigs().map((other) => [`a ${other.family} with a window`, smallPolicies(96, other).full] as const),
   ] as const) {
+    const { config } = policy;
     test(`of ${what} is the same where samples share their prompt's computation as where each has its own`, async () => {
       const random = randomStream(3, 'groups');
       const draw = (length: number) => Array.from({ length }, () => Math.floor(random.next() * config.vocabSize));

@@ -14,7 +14,7 @@ export function causalMask(T: number): Float32Array {
 
 /** causal float32 [T, T] -> the same for tokens that see only the last `window`, themselves included. */
 export function nearMask(causal: Value, window: number): Value {
-  // counted from the right, what a token sees of itself and back is how far it looks
+  // counted from the right, what a token sees is how far it looks: right too where rows branch off a beginning in common
   return where(lessOrEqual(cumulativeSum(seen(causal), 1, true), window), causal, HIDDEN);
 }
 
