@@ -109,6 +109,8 @@ export const runConfigSchema = z.strictObject({
             .array(z.enum(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']))
             .min(1)
             .default(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']),
+          /** how the weights under the adapter are kept: `float16` rounds them once and takes half of their memory; all is computed in float32 */
+          base: z.enum(['float32', 'float16']).default('float32'),
         })
         .prefault({}),
       learningRate: z.number().min(0).max(1).default(2e-4),

@@ -34,7 +34,8 @@ export function memoryParts(
   const sizeOf = (specs: readonly { shape: readonly number[] }[]) =>
     specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const all = sizeOf(weightSpecs(model));
-  const trainable = train.parameters === 'full' ? all : sizeOf(loraSpecs(model, train.lora));
+  const lora = train.parameters === 'lora' ? train.lora : null;
+  const trainable = lora === null ? all : sizeOf(loraSpecs(model, lora));
   const tokens = Math.min(limits.tokens, model.maxPositions);
   // norms on both sides of a block and a cap of the logits keep more of their insides
   const { blockNorms, logitCap } = model;
@@ -46,8 +47,8 @@ export function memoryParts(
     : model.layers * perLayer + perLogit * model.vocabSize;
   return [
     { name: 'process', bytes: processBytes },
-    // the policy and the start policy
-    { name: 'weights', bytes: 8 * all },
+    // the policy and the start policy, which share what lies under an adapter
+    { name: 'weights', bytes: lora === null ? 8 * all : (lora.base === 'float16' ? 2 : 4) * all + 8 * trainable },
     // gradient and two moments
     { name: 'optimizer', bytes: 12 * trainable },
     { name: 'rollouts', bytes: 8 * rolloutBatch * tokens * model.layers * model.kvHeads * model.headDim },

@@ -251,6 +251,8 @@ test('an estimate counts what grows with the settings, and takes its time from s
   assert.equal(bytes({ rolloutBatch: 512 }, 'rollouts'), 2 * bytes({ rolloutBatch: 256 }, 'rollouts'));
   assert.ok(bytes({ train: { parameters: 'lora' } }, 'optimizer') < bytes({}, 'optimizer'));
   assert.equal(bytes({}, 'weights'), 8 * 407_136);
+  const adapter = (base: string) => bytes({ train: { parameters: 'lora', lora: { base } } }, 'weights');
+  assert.equal(adapter('float32') - adapter('float16'), 2 * 407_136);
   assert.ok(bytes({ train: { recompute: true } }, 'activations') < bytes({}, 'activations'));
   const { memory, time } = await ask('window-estimate', { config });
   assert.equal(memory.verdict, 'fits');

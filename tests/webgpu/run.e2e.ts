@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { describeReport, numericsReport, requireAgreement } from '../../src-main/engine/run/numerics-gate.ts';
-import { copyPolicy } from '../../src-main/engine/runtime/policy.ts';
+import { copyPolicy, makePolicy } from '../../src-main/engine/runtime/policy.ts';
 import { Trainer } from '../../src-main/engine/train/trainer.ts';
 import { lastOf, runEvents, temporaryFolder, tinyConfig } from '../run/starter.ts';
 import { noDevice } from './device.ts';
@@ -15,6 +15,15 @@ describe('runs on WebGPU', { skip: noDevice }, () => {
       t.diagnostic(describeReport(report));
       assert.ok(report.ok, describeReport(report));
     }
+  });
+
+  test('the gate passes for an adapter on weights that are kept as float16', async () => {
+    const { config, base, lora } = smallPolicies().lora;
+    const weights = new Map(base.specs.map(({ name }) => [name, base.tensors[name]]));
+    const policy = makePolicy(config, weights, { ...lora!.options, base: 'float16' });
+    const report = await numericsReport(policy, 'webgpu', 1);
+    assert.ok(report.ok, describeReport(report));
+    assert.deepEqual(report.fallbacks, []);
   });
 
   test('a policy update gives the losses and log-probabilities of the CPU, step after step', async () => {

@@ -10,7 +10,7 @@ import { assert } from '../base/assert.ts';
 import { broadcast, sameShape, showShape } from './dims.ts';
 import { type Node, showValue, type Value } from './graph.ts';
 import { type Contribution, type GradientRule, gradientRules, withoutGradient } from './gradients.ts';
-import { add, expand, filled, mul, reduceSum, reshape } from './ops.ts';
+import { add, cast, expand, filled, mul, reduceSum, reshape } from './ops.ts';
 
 /** The nodes between a value and others that are made from it; nothing outside may read what lies between. */
 export type Segment = { from: Value; to: readonly Value[] };
@@ -25,6 +25,7 @@ export function gradientsOf(loss: Value, wanted: readonly Value[], segments: rea
   const forward = [...graph.nodes];
   const walk: Walk = {
     onPath: pathFrom(forward, wanted),
+    widened: new Map(forward.filter(widens).map(({ inputs, outputs }) => [outputs[0], inputs[0]!])),
     pending: new Map([[loss, [filled(graph, loss.dtype, [], 1)]]]),
   };
   const within = new Map<Node, Segment>();
@@ -47,18 +48,36 @@ export function gradientsOf(loss: Value, wanted: readonly Value[], segments: rea
   );
 }
 
-/** `onPath`: every value that depends on a wanted one; `pending`: the contributions that have arrived for a value. */
-type Walk = { onPath: Set<Value>; pending: Map<Value, Contribution[]> };
+/**
+ * `onPath`: every value that depends on a wanted one; `pending`: the contributions that have arrived for a value; `widened`:
+ * constants that are kept as halves, by what they were widened to on the way forward.
+ */
+type Walk = { onPath: Set<Value>; pending: Map<Value, Contribution[]>; widened: Map<Value, Value> };
+
+/** Whether a node widens halves that are given from outside. */
+function widens({ op, inputs: [half] }: Node): boolean {
+  return op === 'Cast' && half?.dtype === 'float16' && half.graph.inputs.includes(half);
+}
+
+/** The same value for the way back; halves are widened once more, so that nothing widened is kept from the way forward. */
+function onTheWayBack(value: Value | null, { widened }: Walk): Value | null {
+  const half = value && widened.get(value);
+  if (!half) return value;
+  const again = cast(half, value.dtype);
+  widened.set(again, half);
+  return again;
+}
 
 /** Passes the gradient of a node's outputs on to its inputs. */
-function stepBack(node: Node, { onPath, pending }: Walk): void {
+function stepBack(node: Node, walk: Walk): void {
+  const { onPath, pending } = walk;
   if (withoutGradient.has(node.op)) return;
   if (!node.outputs.some((output) => pending.has(output) && onPath.has(output))) return;
   const rule = gradientRules[node.op] as GradientRule | undefined;
   assert(rule, `no gradient rule for operator ${node.op} (node that makes ${showValue(node.outputs[0])})`);
   const needed = node.inputs.map((input) => input !== null && onPath.has(input));
   const contributions = rule(
-    node,
+    { ...node, inputs: node.inputs.map((input) => onTheWayBack(input, walk)) },
     node.outputs.map((output) => total(output, pending)),
     needed,
   );
@@ -82,16 +101,17 @@ function runAgain({ from, to }: Segment, nodes: readonly Node[], walk: Walk): vo
   const late = add(from, mul(reduceSum(arrived[0], undefined, false), 0));
   const copies = new Map<Value, Value>([[from, late]]);
   if (onPath.has(from)) onPath.add(late);
-  const again = ancestorsAmong(nodes, reached).map((node) => copyNode(node, copies, onPath));
+  const again = ancestorsAmong(nodes, reached).map((node) => copyNode(node, copies, walk));
   for (const [i, value] of reached.entries()) pending.set(copies.get(value)!, [arrived[i]]);
   for (const node of again.reverse()) stepBack(node, walk);
   if (pending.has(late)) pending.set(from, [...(pending.get(from) ?? []), total(late, pending)]);
 }
 
 /** The same node over copies of its inputs, where there are any; its outputs become copies of their own. */
-function copyNode(node: Node, copies: Map<Value, Value>, onPath: Set<Value>): Node {
+function copyNode(node: Node, copies: Map<Value, Value>, walk: Walk): Node {
+  const { onPath } = walk;
   const { graph } = node.outputs[0];
-  const inputs = node.inputs.map((input) => input && (copies.get(input) ?? input));
+  const inputs = node.inputs.map((input) => input && (copies.get(input) ?? onTheWayBack(input, walk)));
   const outputs = graph.node(node.op, inputs, node.attributes, node.domain, node.known);
   for (const [i, output] of outputs.entries()) {
     copies.set(node.outputs[i], output);

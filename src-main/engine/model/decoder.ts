@@ -11,6 +11,7 @@ import { productOf, type Shape } from '../graph/dims.ts';
 import type { Graph, Value } from '../graph/graph.ts';
 import {
   add,
+  cast,
   concat,
   fusedGelu,
   fusedRmsNorm,
@@ -45,8 +46,10 @@ import { normNames } from './weight-specs.ts';
 export type Decoder = {
   graph: Graph;
   config: ModelConfig;
-  /** a weight by its Hugging Face name */
+  /** a weight by its Hugging Face name; one that is kept in halves is widened anew for each use, so that none stays widened */
   weight(name: string): Value;
+  /** the same as it is kept */
+  stored(name: string): Value;
   /** another form of a linear layer's matrix, null where it has none */
   quantized(name: string): Quantized | null;
   /** the adapter of a linear module, null where it has none */
@@ -116,6 +119,10 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
       return rotaryTables(local ? 'rope.local' : 'rope', local ? localRope : rope);
     },
     weight(name) {
+      const stored = this.stored(name);
+      return stored.dtype === 'float16' ? cast(stored, 'float32') : stored;
+    },
+    stored(name) {
       const known = weights.get(name) ?? options.weight(graph.whole, name);
       weights.set(name, known);
       return known;
@@ -125,7 +132,7 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
       if (!lora?.modules.has(module)) return null;
       const known = adapters.get(module);
       if (known) return known;
-      const [outputs, inputs] = this.weight(`${module}.weight`).shape;
+      const [outputs, inputs] = this.stored(`${module}.weight`).shape;
       const a = graph.whole.input(loraA(module), 'float32', [lora.rank, inputs]);
       const b = graph.whole.input(loraB(module), 'float32', [outputs, lora.rank]);
       const adapter = { a, b, scale: lora.alpha / lora.rank };
@@ -137,7 +144,8 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
 
 /** Token embeddings: ids int64 [B, T] -> [N, D]. */
 export function embed(decoder: Decoder, ids: Value): Value {
-  const rows = gather(decoder.weight('model.embed_tokens.weight'), ids);
+  const stored = gather(decoder.stored('model.embed_tokens.weight'), ids);
+  const rows = stored.dtype === 'float16' ? cast(stored, 'float32') : stored;
   const flat = reshape(rows, [productOf(ids.shape), decoder.config.hiddenSize]);
   return decoder.config.embeddingScale === 1 ? flat : mul(flat, decoder.config.embeddingScale);
 }

@@ -6,7 +6,13 @@ import type { Random } from '../base/random.ts';
 import type { ModelConfig } from './model-config.ts';
 import { weightSpecs } from './weight-specs.ts';
 
-export type LoraOptions = { rank: number; alpha: number; targets: readonly string[] };
+/** `base`: how the weights under the adapter are kept, float32 unless told otherwise. */
+export type LoraOptions = {
+  rank: number;
+  alpha: number;
+  targets: readonly string[];
+  base?: 'float32' | 'float16';
+};
 
 /** One adapted matrix: the module's name without `.weight`, and its sizes. */
 export type LoraModule = { module: string; inputs: number; outputs: number };

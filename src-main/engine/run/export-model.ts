@@ -35,7 +35,7 @@ import { weightSpecs } from '../model/weight-specs.ts';
 import { tensorMap } from '../runtime/parameters.ts';
 import { mergedWeights, type Policy } from '../runtime/policy.ts';
 import { writeAdapter } from '../weights/adapter.ts';
-import { floatsToHalves } from '../weights/half.ts';
+import { floatsToHalves } from '../base/half.ts';
 import type { Agent } from './agent.ts';
 import { type ExportVariant, exportVariants, variantFile } from './export-variants.ts';
 import { type VariantCheck, verifyExport } from './verify-export.ts';

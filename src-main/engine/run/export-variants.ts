@@ -3,7 +3,7 @@ import { dequantize4, quantize4 } from '../model/quantize.ts';
 import { weightSpecs } from '../model/weight-specs.ts';
 import { fillParameters } from '../runtime/parameters.ts';
 import { mergedWeights, type Policy } from '../runtime/policy.ts';
-import { floatToHalf, halfToFloat } from '../weights/half.ts';
+import { floatToHalf, halfToFloat } from '../base/half.ts';
 
 export const exportVariants = ['fp32', 'fp16', 'q4'] as const;
 export type ExportVariant = (typeof exportVariants)[number];

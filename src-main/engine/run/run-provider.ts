@@ -5,7 +5,7 @@
  * nothing is lost. A driver that hangs blocks this process: that is its supervisor's business.
  */
 import { ParetuneError } from '../../contract/errors.ts';
-import { providerOf } from '../../contract/providers.ts';
+import { type ProviderName, providerOf } from '../../contract/providers.ts';
 import { describeRescue, rescueOf, withRescue } from '../../contract/rescue.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import type { RunEvent } from '../../contract/run-events.ts';
@@ -13,7 +13,8 @@ import { DecodeEngine, usualChunk } from '../rollout/decode-engine.ts';
 import { describeFallbacks } from '../runtime/capabilities.ts';
 import { deviceMemoryInUse } from '../runtime/device-tensor.ts';
 import { DeviceMemory } from '../runtime/device-memory.ts';
-import type { Policy } from '../runtime/policy.ts';
+import { parameterCount } from '../runtime/parameters.ts';
+import { keptInHalves, type Policy } from '../runtime/policy.ts';
 import type { OnFallback } from '../runtime/session.ts';
 import type { Trainer } from '../train/trainer.ts';
 import { describeReport, numericsReport, requireAgreement } from './numerics-gate.ts';
@@ -52,14 +53,19 @@ function open(config: RunConfig, policy: Policy, threads: number, notices: Compu
     engine: new DecodeEngine(policy, {
       threads,
       maxTokens: Math.min(config.limits.tokens, policy.config.maxPositions),
-      // frozen weights are kept prepacked inside the decoding session while their second copy is small
-      frozen: policy.lora !== null && policy.base.flat.byteLength < PREPACK_BYTES,
+      // frozen weights are kept prepacked inside the decoding session while their second copy is small, and wanted
+      frozen: policy.lora !== null && !savesMemory(policy, provider) && 4 * parameterCount(policy.base) < PREPACK_BYTES,
       provider,
       chunk: chunkOf(config),
       memory,
       onFallback,
     }),
   };
+}
+
+/** Whether a second copy of the weights in main memory would undo what halves save; a GPU's copy is elsewhere. */
+function savesMemory(policy: Policy, provider: ProviderName): boolean {
+  return provider === 'cpu' && keptInHalves(policy);
 }
 
 /** Most tokens a row decodes in one run; `config` error where the provider has no loops. */

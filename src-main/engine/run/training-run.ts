@@ -19,7 +19,7 @@ import { emptyFewest } from '../reward/fewest.ts';
 import { scoreGroups } from '../reward/score-groups.ts';
 import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts';
 import { copyPolicy, type Policy, trainable } from '../runtime/policy.ts';
-import { makeParameters, tensorMap } from '../runtime/parameters.ts';
+import { makeParameters, parameterCount, tensorMap } from '../runtime/parameters.ts';
 import { requireDevice } from '../runtime/providers.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import { scheduledRate } from '../train/adamw.ts';
@@ -260,7 +260,7 @@ async function* startRun(run: Run): AsyncGenerator<RunEvent> {
     runtimeVersion,
     provider: providerOf(config.provider),
     modelHash: deps.agent.folder.weightsHash(),
-    parameters: run.policy.base.flat.length,
+    parameters: parameterCount(run.policy.base),
     referencePrice: measureReferencePrice(paid, prices),
     referenceLength: Math.max(1, lengths.reduce((sum, length) => sum + length, 0) / Math.max(1, lengths.length)),
     costLimit:

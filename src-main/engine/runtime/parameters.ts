@@ -2,7 +2,9 @@
  * Named tensors that live in one flat float32 array, so that gradients, moments and updates are single loops and a tensor
  * is fed to a session as a view without a copy.
  */
+import { ParetuneError } from '../../contract/errors.ts';
 import { assert } from '../base/assert.ts';
+import { floatsToHalves, halvesToFloats } from '../base/half.ts';
 import type { Tensor } from './session.ts';
 
 export type TensorSpec = { readonly name: string; readonly shape: readonly number[] };
@@ -12,8 +14,11 @@ export type Parameters = {
   /** all tensors one after the other, in the order of specs */
   readonly flat: Float32Array;
   /** name -> view into flat */
-  readonly tensors: Readonly<Record<string, Tensor & { data: Float32Array }>>;
+  readonly tensors: Readonly<Record<string, Weight>>;
 };
+
+/** `half`: the bits of its float16 numbers where that is how it is kept; `data` is then widened anew at each reading. */
+export type Weight = Tensor & { data: Float32Array; readonly half?: Uint16Array };
 
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
@@ -24,7 +29,7 @@ export function makeParameters(specs: readonly TensorSpec[], flat?: Float32Array
   const total = specs.reduce((sum, spec) => sum + elementCount(spec.shape), 0);
   const memory = flat ?? new Float32Array(total);
   assert(memory.length === total, `parameters hold ${memory.length} numbers, not ${total}`);
-  const tensors: Record<string, Tensor & { data: Float32Array }> = {};
+  const tensors: Record<string, Weight> = {};
   let offset = 0;
   for (const { name, shape } of specs) {
     const length = elementCount(shape);
@@ -46,6 +51,52 @@ export function fillParameters(
     parameters.tensors[name].data.set(found instanceof Float32Array ? found : found.data);
   }
   return parameters;
+}
+
+/** How many numbers there are, however they are kept. */
+export function parameterCount({ specs }: Pick<Parameters, 'specs'>): number {
+  return specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+}
+
+/**
+ * Parameters that nothing will change, filled from named arrays: their matrices rounded to float16 and kept so, which is half
+ * of their memory. They have no flat array. Error: `unsupported` where a number is beyond what a half can hold.
+ */
+export function halfParameters(
+  specs: readonly TensorSpec[],
+  source: ReadonlyMap<string, { data: Float32Array }>,
+): Parameters {
+  const kept: Record<string, Weight> = {};
+  for (const { name, shape } of specs) {
+    const found = source.get(name);
+    assert(found?.data.length === elementCount(shape), `no values for ${name}, or too few`);
+    const { data } = found;
+    if (shape.length < 2) {
+      kept[name] = { dtype: 'float32', shape, data: Float32Array.from(data) };
+      continue;
+    }
+    const half = floatsToHalves(data);
+    if (half.some((bits, i) => (bits & 0x7c00) === 0x7c00 && Number.isFinite(data[i]))) {
+      throw new ParetuneError('unsupported', `The weight ${name} has numbers above 65504, which float16 cannot hold.`, {
+        hint: 'Leave train.lora.base at float32.',
+      });
+    }
+    kept[name] = {
+      dtype: 'float32',
+      shape,
+      half,
+      get data() {
+        return halvesToFloats(half);
+      },
+    };
+  }
+  return {
+    specs,
+    tensors: kept,
+    get flat(): never {
+      throw new Error('internal: parameters that are kept in halves have no flat array');
+    },
+  };
 }
 
 /** The tensors as a map, e.g. for a checkpoint. The arrays are views, not copies. */

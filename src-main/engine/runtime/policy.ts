@@ -10,7 +10,7 @@ import type { ModelConfig } from '../model/model-config.ts';
 import { weightSpecs } from '../model/weight-specs.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { DeviceMemory, DeviceTensors } from './device-memory.ts';
-import { fillParameters, makeParameters, type Parameters } from './parameters.ts';
+import { fillParameters, halfParameters, makeParameters, type Parameters } from './parameters.ts';
 import type { Tensor } from './session.ts';
 
 export type Policy = {
@@ -26,7 +26,7 @@ export function makePolicy(
   lora: LoraOptions | null,
   seed = 0,
 ): Policy {
-  const base = fillParameters(weightSpecs(config), weights);
+  const base = (lora?.base === 'float16' ? halfParameters : fillParameters)(weightSpecs(config), weights);
   if (lora === null) return { config, base, lora: null };
   const start = initialLora(config, lora, randomStream(seed, 'lora'));
   return { config, base, lora: { options: lora, parameters: fillParameters(loraSpecs(config, lora), start) } };
@@ -48,9 +48,19 @@ export function trainable(policy: Policy): Parameters {
   return policy.lora?.parameters ?? policy.base;
 }
 
+/** Whether the weights under an adapter are kept as float16. */
+export function keptInHalves({ base }: Policy): boolean {
+  return base.specs.some(({ name }) => base.tensors[name].half !== undefined);
+}
+
 /** Feeds of a session whose graph takes the weights as inputs. */
-export function policyFeeds(policy: Policy): Record<string, Tensor> {
-  return { ...policy.base.tensors, ...policy.lora?.parameters.tensors };
+export function policyFeeds({ base, lora }: Policy): Record<string, Tensor> {
+  const feeds: Record<string, Tensor> = {};
+  for (const { name, shape } of base.specs) {
+    const { half } = base.tensors[name];
+    feeds[name] = half ? { dtype: 'float16', shape, data: half } : base.tensors[name];
+  }
+  return { ...feeds, ...lora?.parameters.tensors };
 }
 
 /** The same from the GPU's memory: each weight is there once, whoever reads it. */
@@ -58,7 +68,7 @@ export async function deviceFeeds(memory: DeviceMemory, { base, lora }: Policy):
   return { ...(await memory.mirror(base)), ...(lora && (await memory.mirror(lora.parameters))) };
 }
 
-/** The same policy on memory of its own: the reference policy of a run, or a start to go back to. */
+/** The same policy, what training changes on memory of its own: the reference policy of a run, or a start to go back to. */
 export function copyPolicy(policy: Policy): Policy {
   const copy = (parameters: Parameters) => makeParameters(parameters.specs, Float32Array.from(parameters.flat));
   if (policy.lora === null) return { ...policy, base: copy(policy.base) };
@@ -91,10 +101,10 @@ export function decoderOptions(
   const { config, base, lora } = policy;
   const fusedMatMul = provider === 'cpu';
   const weight = (graph: Graph, name: string) => {
-    const { shape, data } = base.tensors[name];
-    return frozen
-      ? graph.initializer(name, 'float32', shape, data as Float32Array)
-      : graph.input(name, 'float32', shape);
+    const { shape, half } = base.tensors[name];
+    if (frozen) return graph.initializer(name, 'float32', shape, base.tensors[name].data);
+    // in the GPU's own memory (WebGPU) they are float32: not every device computes with halves
+    return graph.input(name, half && provider !== 'webgpu' ? 'float16' : 'float32', shape);
   };
   if (lora === null) return { config, weight, maxPositions, fusedMatMul };
   const modules = new Set(loraModules(config, lora.options.targets).map(({ module }) => module));

@@ -18,7 +18,8 @@ import { DeviceTensor } from './device-tensor.ts';
 import { type Fallback, fallbacksOf, formOf, oneNodeGraph } from './capabilities.ts';
 import { explained, fallsBack, outOfMemory } from './session-errors.ts';
 
-export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array;
+/** Uint16Array holds the bits of float16 numbers. */
+export type TensorData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Uint16Array;
 
 /** A dense tensor: row-major data, which may be a view into something larger. */
 export type Tensor = { dtype: DType; shape: readonly number[]; data: TensorData };
@@ -39,6 +40,8 @@ export type SessionOptions = {
   onFallback?: OnFallback;
   /** WebGPU: all results stay on the device (runOnDevice) */
   onDevice?: boolean;
+  /** nodes that compute the same stay apart: one result would be kept from its first use to its last */
+  keepEqualNodes?: boolean;
   /** set to have the time of every node written to a file of this prefix when endProfiling is called */
   profilePrefix?: string;
 };
@@ -107,10 +110,7 @@ export class Session {
     for (const name of this.#inputs) {
       const tensor = feeds[name] ?? (indices[name] && { dtype: 'int64', ...indices[name] });
       assert(tensor, `input ${name} is missing: ONNX Runtime would stop, and ignores names it does not know`);
-      given[name] =
-        tensor instanceof DeviceTensor
-          ? tensor.inner
-          : new ort.Tensor(tensor.dtype as 'float32', tensor.data as Float32Array, tensor.shape as number[]);
+      given[name] = tensor instanceof DeviceTensor ? tensor.inner : toOrt(tensor);
     }
     return given;
   }
@@ -138,12 +138,20 @@ export class Session {
   }
 }
 
+/** The binding of 1.30.0 finds a Float16Array empty (Node 24 has them): halves are handed over as the 16 bits that they are. */
+function toOrt({ dtype, shape, data }: Tensor): ort.Tensor {
+  if (dtype !== 'float16') return new ort.Tensor(dtype as 'float32', data as Float32Array, shape as number[]);
+  const bits = new ort.Tensor('uint16', data as Uint16Array, shape as number[]);
+  return Object.defineProperty(bits, 'type', { value: 'float16' });
+}
+
 /**
  * A session for a graph, which is checked first. A graph that ONNX Runtime refuses is an error of ours, shown in full. For
  * a GPU its whole-number part is computed here before each run.
  */
 export async function createSession(graph: Graph, options: SessionOptions): Promise<Session> {
   checkGraph(graph);
+  if (graph.inputs.some(({ dtype }) => dtype === 'float16')) options = { ...options, keepEqualNodes: true };
   if ((options.provider ?? 'cpu') === 'cpu') return openSession(onnxBytes(graph), options, graph.name);
   const onDevice = hostIndices(graph);
   const bytes = onnxBytes(onDevice.graph, { opset: opsetOf(options.provider) });
@@ -217,6 +225,7 @@ async function openInner(
   if (options.prepack === false) session.disable_prepacking = '1';
   if (provider !== 'cpu' && options.onFallback === undefined) session.disable_cpu_ep_fallback = '1';
   if (options.weightsFolder) session.model_external_initializers_file_folder_path = options.weightsFolder;
+  const switchedOff = options.keepEqualNodes ? `${emptyTensorBugs};CommonSubexpressionElimination` : emptyTensorBugs;
   const settings: ort.InferenceSession.SessionOptions = {
     executionProviders: [provider],
     intraOpNumThreads: options.threads,
@@ -226,7 +235,7 @@ async function openInner(
     enableMemPattern: false,
     // every error is thrown as well: nothing of it belongs on the terminal
     logSeverityLevel: 4,
-    extra: { session, optimization: { disable_specified_optimizers: emptyTensorBugs } },
+    extra: { session, optimization: { disable_specified_optimizers: switchedOff } },
     ...(options.onDevice ? { preferredOutputLocation: 'gpu-buffer' as const } : {}),
     ...(options.profilePrefix ? { enableProfiling: true, profileFilePrefix: options.profilePrefix } : {}),
   };

@@ -7,7 +7,7 @@
  * package 0.19 (scripts/make-gguf-fixtures.py).
  */
 import { ParetuneError } from '../../contract/errors.ts';
-import { bfloatsToFloats, halfToFloat, halvesToFloats } from './half.ts';
+import { bfloatsToFloats, halfToFloat, halvesToFloats } from '../base/half.ts';
 
 /** A block is `elements` numbers in `bytes` bytes. */
 export type BlockFormat = { elements: number; bytes: number };

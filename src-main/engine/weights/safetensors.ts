@@ -13,7 +13,7 @@ import { ParetuneError } from '../../contract/errors.ts';
 import { assert } from '../base/assert.ts';
 import { writeFileAtomic } from '../base/atomic-file.ts';
 import { damagedFile, openForReading, readRange } from './file-ranges.ts';
-import { bfloatsToFloats, floatsToHalves, halvesToFloats } from './half.ts';
+import { bfloatsToFloats, floatsToHalves, halvesToFloats } from '../base/half.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 // biome-ignore format: a table

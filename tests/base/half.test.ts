@@ -7,7 +7,7 @@ import {
   floatToHalf,
   halfToFloat,
   halvesToFloats,
-} from '../../src-main/engine/weights/half.ts';
+} from '../../src-main/engine/base/half.ts';
 
 describe('half', () => {
   test('widens the corners of the format exactly', () => {
