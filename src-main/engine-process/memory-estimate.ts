@@ -47,8 +47,8 @@ export function memoryParts(
     : model.layers * perLayer + perLogit * model.vocabSize;
   return [
     { name: 'process', bytes: processBytes },
-    // the policy and the start policy, which share what lies under an adapter
-    { name: 'weights', bytes: lora === null ? 8 * all : (lora.base === 'float16' ? 2 : 4) * all + 8 * trainable },
+    // the policy and the start policy; under an adapter, which they share, what was read and what is kept of it
+    { name: 'weights', bytes: (lora?.base === 'float16' ? 6 : 8) * all },
     // gradient and two moments
     { name: 'optimizer', bytes: 12 * trainable },
     { name: 'rollouts', bytes: 8 * rolloutBatch * tokens * model.layers * model.kvHeads * model.headDim },
