@@ -56,6 +56,10 @@ before(async () => {
     'o/tiny': { files: { ...files, 'pytorch_model.bin': gguf }, card: { license: 'mit' } },
     'o/tiny-GGUF': { files: { 'tiny.gguf': gguf, 'other.gguf': gguf } },
     'o/unknown': { files: { ...files, 'config.json': Buffer.from(JSON.stringify(unknown)) } },
+    'o/vast': {
+      files,
+      listed: { 'model.safetensors': { size: 1e15, lfs: { oid: '0'.repeat(64), size: 1e15 } } },
+    },
     'o/damaged': { files: { ...files, 'model.safetensors': damaged } },
   });
 });
@@ -143,6 +147,12 @@ describe('import from a hub', () => {
     assert.equal((await unfinished()).length, 1);
     assert.deepEqual(await unfinished('tiny'), []);
     assert.deepEqual(readdirSync(models), []);
+  });
+
+  test('that does not fit on the disk fetches nothing', async () => {
+    await assert.rejects(fromHub('o/vast'), { code: 'disk', message: /o\/vast needs 95\d* MB, \d+ MB are free/ });
+    assert.deepEqual(readdirSync(models), []);
+    assert.ok(hub.asked.every(({ path }) => path.startsWith('/api/')));
   });
 
   test('refuses a model that it cannot read before it fetches the weights, and keeps nothing of it', async () => {

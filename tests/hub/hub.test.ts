@@ -1,7 +1,7 @@
 /** What is asked of a hub and what is made of its answers, against a hub on this machine: faults, lies and limits. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
@@ -322,6 +322,11 @@ describe('a download', () => {
       onWeights((response) => void response.writeHead(302, { location }).end());
       await assert.rejects(fetchWeights(), { code: 'network' }, location);
     }
+  });
+
+  test('says that the disk is full', { skip: process.platform !== 'linux' && 'no /dev/full' }, async () => {
+    symlinkSync('/dev/full', join(folder, part));
+    await assert.rejects(fetchWeights(), { code: 'disk', hint: /The disk is full/ });
   });
 
   test('stops when asked to, and keeps its part', async () => {

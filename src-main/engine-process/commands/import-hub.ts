@@ -113,7 +113,7 @@ function removeStrays(folder: string, plan: HubPlan): void {
   }
 }
 
-/** A download that stops anywhere is kept, and the error says so. */
+/** A download that stops anywhere is kept where it has begun, and the error says so. */
 function withWhatIsKept(
   error: unknown,
   plan: HubPlan,
@@ -125,9 +125,12 @@ function withWhatIsKept(
   const removal = `paretune models --remove-unfinished ${name}`;
   if (error instanceof ParetuneError && error.hint.includes(removal)) return error; // the copy of the files has said it
   const here = existsSync(folder) ? plan.files.reduce((sum, file) => sum + bytesOnDisk(folder, file), 0) : 0;
+  if (here === 0) removeQuietly(folder);
   const kept =
-    `${megabytes(here)} of ${megabytes(plan.bytes)} MB are kept, and the same command goes on from there. ` +
-    `To give the space back: ${removal}`;
+    here === 0
+      ? ''
+      : `${megabytes(here)} of ${megabytes(plan.bytes)} MB are kept, and the same command goes on from there. ` +
+        `To give the space back: ${removal}`;
   if (signal.aborted) return new ParetuneError('interrupted', 'Stopped before the model was imported.', { hint: kept });
   const { code, message, hint } = error as ParetuneError;
   return new ParetuneError(code, message, { hint: `${hint} ${kept}`.trim(), cause: error });
