@@ -50,3 +50,10 @@ test('what falls back is told in one line, with the first five nodes by name', (
   assert.match(line, /webgpu leaves 7 nodes of the graph train to the CPU.*Foo_0 \(Foo\(float32\).*Foo_4.* and 2 more/);
   assert.doesNotMatch(line, /Foo_5/);
 });
+
+test('a provider that leaves nodes only of a whole graph to the CPU is said to do so', () => {
+  assert.match(
+    describeFallbacks('cuda', 'train', []),
+    /^cuda leaves nodes of the graph train to the CPU, none of those/,
+  );
+});

@@ -34,6 +34,9 @@ export function fallbacksOf(graph: Graph, { forms }: Capabilities): Fallback[] {
 
 /** One line on what a provider leaves to the CPU, for the user; at most five nodes by name. */
 export function describeFallbacks(provider: string, graph: string, nodes: readonly Fallback[]): string {
+  if (nodes.length === 0) {
+    return `${provider} leaves nodes of the graph ${graph} to the CPU, none of those that it would leave to it alone: it has its own reasons, and may be slowed down.`;
+  }
   const named = nodes.slice(0, 5).map(({ name, form }) => `${name} (${form})`);
   const more = nodes.length > named.length ? ` and ${nodes.length - named.length} more` : '';
   return `${provider} leaves ${nodes.length} nodes of the graph ${graph} to the CPU, which slows it down: ${named.join(', ')}${more}.`;
