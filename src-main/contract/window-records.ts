@@ -197,6 +197,8 @@ export type Evaluation = {
   model: string;
   seconds: number;
   points: PolicyPoint[];
+  /** what is missing in the points, in words */
+  warnings: string[];
 };
 
 /** `messages` is what the conversation goes on with: assistant and tool messages. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ToolCallRecord } from '../../src-main/contract/records.ts';
-import { type EvaluatedTrajectory, policyPoint } from '../../src-main/engine/run/evaluate.ts';
+import { type EvaluatedTrajectory, policyPoint, ungradedNote } from '../../src-main/engine/run/evaluate.ts';
 
 const call = (name: string, status: ToolCallRecord['status'] = 'ok', price = 1) =>
   ({ name, status, price }) as ToolCallRecord;
@@ -33,4 +33,22 @@ test('a point keeps the mean priced calls of each tool by task, so that its cost
   assert.deepEqual(breakdown['task:b'], { n: 1, success: 1, cost: 0, calls: {} });
   assert.equal(breakdown['tag:t'].calls, undefined);
   assert.equal(cost, 1);
+});
+
+test('problems that were not judged are told with the reasons, as they may not be like the others', () => {
+  const ended = (stopReason: string, success: boolean | null) => {
+    const { problem, trajectory } = one('a', success, []);
+    return { problem, trajectory: { ...trajectory, stopReason } } as EvaluatedTrajectory;
+  };
+  const judged = [ended('answer', true), ended('token-limit', false)];
+  assert.equal(ungradedNote(judged), null);
+  assert.match(
+    ungradedNote([...judged, ended('time-limit', null)])!,
+    /^1 of 3 .*: 1 ran out of time \(limits.seconds\)\.$/,
+  );
+  const others = [ended('tool-broken', null), ended('answer', null), ended('answer', null)];
+  assert.match(
+    ungradedNote([...judged, ...others])!,
+    /^3 of 5 .*: 1 called a tool that failed, 2 could not be judged\.$/,
+  );
 });

@@ -179,6 +179,31 @@ test('a machine that slept has its rollouts repeated, with a notice', async (t) 
   assert.ok(step.groups.every((group) => group.trajectories.every((one) => one.stopReason !== 'time-limit')));
 });
 
+test('a measurement that the clock cut short says so', async (t) => {
+  let now = 0;
+  let slow = false;
+  const clock = () => {
+    now += slow ? 1e6 : 0.01;
+    return now;
+  };
+  const events = await runEvents(tinyConfig({ steps: 1 }), temporaryFolder(t), {
+    dependencies: { clock },
+    onEvent: (event) => {
+      slow = event.kind === 'step';
+    },
+  });
+  const notices = events.filter((event) => event.kind === 'notice' && event.code === 'ungraded');
+  assert.equal(notices.length, 1);
+  const [notice] = notices;
+  assert.ok(
+    notice.kind === 'notice' && /^12 of 12 problems .* ran out of time/.test(notice.message),
+    JSON.stringify(notice),
+  );
+  const points = events.flatMap((event) => (event.kind === 'evaluated' && event.point.step === 1 ? [event] : []));
+  assert.deepEqual([points[0].point.n, points[0].onFrontier], [0, false], 'a policy of which nothing is known');
+  assert.equal(points[1].point.n, 8);
+});
+
 test('a training set smaller than a step comes round again with other trajectories', async (t) => {
   const folder = temporaryFolder(t);
   const store = openStore(folder, { mode: 'write' });

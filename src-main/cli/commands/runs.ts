@@ -313,6 +313,7 @@ export function runCommands(program: Command): void {
         for (const [name, part] of Object.entries(result.points[0].breakdown)) {
           session.print(`  ${name}: ${part.n} problems, success ${percent(part.success)}, cost ${cost(part.cost)}`);
         }
+        for (const warning of result.warnings) session.print(`warning, ${warning}`);
         session.print(`in ${duration(result.seconds * 1000)}`);
         return result;
       }),

@@ -4,6 +4,7 @@ import { ParetuneError } from '../../contract/errors.ts';
 import type { PolicyPoint } from '../../contract/records.ts';
 import { runConfigSchema } from '../../contract/run-config.ts';
 import type { Evaluation } from '../../contract/window-records.ts';
+import { ungradedNote } from '../../engine/run/evaluate.ts';
 import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
 import { defineCommand } from '../command.ts';
 import { withOwnTools } from '../own-tools.ts';
@@ -28,13 +29,23 @@ export const command = defineCommand({
     const environment = await openRunEnvironment(open.agent, config, context);
     try {
       const points: PolicyPoint[] = [];
+      const warnings: string[] = [];
       for (const sampling of greedy ? (['sampled', 'greedy'] as const) : (['sampled'] as const)) {
         const what = { split, problems: count, sampling };
-        const { point } = await measure(open, environment, config, what, `evaluating, ${sampling}`, context);
+        const { point, trajectories } = await measure(
+          open,
+          environment,
+          config,
+          what,
+          `evaluating, ${sampling}`,
+          context,
+        );
         points.push(point);
+        const note = ungradedNote(trajectories);
+        if (note !== null) warnings.push(`${sampling}: ${note}`);
       }
       const seconds = (performance.now() - began) / 1000;
-      return { run: open.run, step: open.step, model: config.model, seconds, points };
+      return { run: open.run, step: open.step, model: config.model, seconds, points, warnings };
     } finally {
       await environment.close();
     }

@@ -45,6 +45,21 @@ export function policyPoint(evaluated: readonly EvaluatedTrajectory[], at: Point
   return { ...pointOfOutcomes(outcomes, at), breakdown: breakdownOf(evaluated) };
 }
 
+/** A sentence about those that could not be graded, or null: they are left out of every mean, and may not be like the others. */
+export function ungradedNote(evaluated: readonly EvaluatedTrajectory[]): string | null {
+  const ungraded = evaluated.filter(({ trajectory }) => trajectory.success === null);
+  if (ungraded.length === 0) return null;
+  const count = (reason: Trajectory['stopReason']) =>
+    ungraded.filter(({ trajectory }) => trajectory.stopReason === reason).length;
+  const [late, broken] = [count('time-limit'), count('tool-broken')];
+  const reasons = [
+    late > 0 && `${late} ran out of time (limits.seconds)`,
+    broken > 0 && `${broken} called a tool that failed`,
+    ungraded.length > late + broken && `${ungraded.length - late - broken} could not be judged`,
+  ].filter((reason) => reason !== false);
+  return `${ungraded.length} of ${evaluated.length} problems are left out of the numbers: ${reasons.join(', ')}.`;
+}
+
 /** What a trajectory came to, as far as a point needs it. */
 export type Outcome = { success: boolean | null; cost: number; calls: number; sampledTokens: number };
 
@@ -55,7 +70,7 @@ export function pointOfOutcomes(outcomes: readonly Outcome[], at: PointPlace): O
   const costs = graded.map(({ cost }) => cost);
   const n = graded.length;
   const success = wilsonInterval(right.length, n);
-  const cost = n > 1 ? meanInterval(costs, 0.95) : { low: mean(costs), high: mean(costs) };
+  const cost = n > 1 ? meanInterval(costs, 0.95) : { low: costs[0] ?? 0, high: costs[0] ?? 0 };
   return {
     ...at,
     n,

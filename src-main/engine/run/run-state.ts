@@ -56,14 +56,14 @@ export function frontierVector(point: Pick<PolicyPoint, 'success' | 'cost'>, cos
   return [point.success, 1 - point.cost / costLimit];
 }
 
-/** The frontier with one more policy point, whether it stays on it, and the hypervolume afterwards. */
+/** The frontier with one more policy point, whether it stays on it (of no graded problem it never does), and the hypervolume afterwards. */
 export function withPoint(
   frontier: readonly PolicyPoint[],
   point: PolicyPoint,
   costLimit: number,
 ): { frontier: PolicyPoint[]; onFrontier: boolean; hypervolume: number } {
   const vectorOf = (member: PolicyPoint) => frontierVector(member, costLimit);
-  const next = insertBy(frontier, point, vectorOf);
+  const next = point.n === 0 ? frontier : insertBy(frontier, point, vectorOf);
   return {
     frontier: [...next],
     onFrontier: next.includes(point),

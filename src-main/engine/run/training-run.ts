@@ -26,7 +26,7 @@ import { scheduledRate } from '../train/adamw.ts';
 import { listCheckpoints, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
 import type { Agent } from './agent.ts';
 import type { Environment } from './environment.ts';
-import { costOf, type EvaluatedTrajectory, policyPoint, rollOut } from './evaluate.ts';
+import { costOf, type EvaluatedTrajectory, policyPoint, rollOut, ungradedNote } from './evaluate.ts';
 import { tensorFiles } from './load-policy.ts';
 import { evaluationSeed } from './measure-policy.ts';
 import { restoreTrainer, trainRow, updatePolicy, wentThrough } from './policy-update.ts';
@@ -295,6 +295,7 @@ async function* evaluate(run: Run, known?: EvaluatedTrajectory[]): AsyncGenerato
   const { frontier, onFrontier, hypervolume } = withPoint(run.state.frontier, point, run.state.facts.costLimit);
   run.state = { ...run.state, frontier };
   yield { kind: 'evaluated', runId: run.deps.runId, point, hypervolume, onFrontier };
+  yield* tellUngraded(run, sampled);
   if (run.config.evaluation.greedy) yield* measure(run, run.selection, 'selection', ['greedy']);
   return diverged;
 }
@@ -307,7 +308,8 @@ async function* measure(
   samplings: readonly PolicyPoint['sampling'][] = run.config.evaluation.greedy ? ['sampled', 'greedy'] : ['sampled'],
 ): AsyncGenerator<RunEvent> {
   for (const sampling of samplings) {
-    const point = policyPoint(await roll(run, problems, sampling), {
+    const evaluated = await roll(run, problems, sampling);
+    const point = policyPoint(evaluated, {
       step: run.state.step,
       split,
       sampling,
@@ -315,7 +317,14 @@ async function* measure(
     });
     const { hypervolume } = withPoint([], point, run.state.facts.costLimit);
     yield { kind: 'evaluated', runId: run.deps.runId, point, hypervolume, onFrontier: false };
+    yield* tellUngraded(run, evaluated);
   }
+}
+
+function* tellUngraded({ deps, state }: Run, evaluated: readonly EvaluatedTrajectory[]): Generator<RunEvent> {
+  const message = ungradedNote(evaluated);
+  if (message === null) return;
+  yield { kind: 'notice', runId: deps.runId, step: state.step, level: 'warning', code: 'ungraded', message };
 }
 
 /** One trajectory a problem, with the same draws at every evaluation: differences between policies are paired. */
