@@ -5,19 +5,20 @@
  */
 import { ParetuneError } from '../contract/errors.ts';
 import type { RunConfig } from '../contract/run-config.ts';
-import { type LoraOptions, loraSpecs } from '../engine/model/lora.ts';
+import type { LoraOptions } from '../engine/model/lora.ts';
 import type { ModelConfig } from '../engine/model/model-config.ts';
 import { weightSpecs } from '../engine/model/weight-specs.ts';
 import { openComputing } from '../engine/run/run-provider.ts';
-import { elementCount, makeParameters } from '../engine/runtime/parameters.ts';
-import type { Policy } from '../engine/runtime/policy.ts';
+import { elementCount, makeParameters, tensorMap } from '../engine/runtime/parameters.ts';
+import { makePolicy, type Policy } from '../engine/runtime/policy.ts';
 
 /** Seconds for one trajectory, sampled and learned from, or sampled alone. */
 export type TrajectoryTime = { trained: number; sampled: number; layersTimed: number };
 
-/** Tokens of one gradient that is timed, and timed runs of each kind (the middle one counts). */
+/** Tokens of one gradient that is timed. */
 const gradientTokens = 1024;
-const repetitions = 3;
+/** Timed runs of each kind: short ones are repeated, and the mean counts, since the run will share the machine as they do. */
+const repetitions = { least: 3, most: 500, seconds: 1 };
 /** Layers beyond the first are as many as have this many parameters, at most four. */
 const mostLayerParameters = 64e6;
 
@@ -73,16 +74,17 @@ async function timeLayers(
   const maxTokens = Math.min(config.limits.tokens, model.maxPositions);
   const policy = madeUpPolicy(model, config.train.parameters === 'lora' ? config.train.lora : null);
   const { engine, trainer } = openComputing(config, policy, threads);
-  const middle = async (work: () => Promise<unknown>) => {
+  const secondsOf = async (work: () => Promise<unknown>) => {
     await work(); // the first one opens the session
-    const seconds: number[] = [];
-    for (let i = 0; i < repetitions; i++) {
+    const { least, most, seconds: enough } = repetitions;
+    let [count, seconds] = [0, 0];
+    for (; count < least || (seconds < enough && count < most); count++) {
       if (signal.aborted) throw new ParetuneError('interrupted', 'Stopped before it was measured.');
       const from = performance.now();
       await work();
-      seconds.push((performance.now() - from) / 1000);
+      seconds += (performance.now() - from) / 1000;
     }
-    return seconds.sort((a, b) => a - b)[repetitions >> 1];
+    return seconds / count;
   };
   try {
     const prompt = Math.max(1, Math.round(promptTokens));
@@ -96,19 +98,19 @@ async function timeLayers(
     });
     // caches are as long as in the middle of an answer
     const cache = engine.newCache(rows);
-    const length = Math.max(1, Math.min(maxTokens - repetitions - 1, Math.round(prompt + answer / 2)));
-    cache.reserve(length + repetitions + 1);
+    const length = Math.max(1, Math.min(maxTokens - 1, Math.round(prompt + answer / 2)));
+    cache.reserve(length + 1);
     cache.lengths.fill(length);
-    const decoded = await middle(async () => {
+    const decoded = await secondsOf(async () => {
       const { keep } = await engine.run(step(rows, 1), cache);
       for (let row = 0; row < rows; row++) keep(cache, row, 0, 1);
       cache.lengths.fill(length);
     });
     const prompts = Math.min(config.problemsPerStep, 4);
-    const prefilled = await middle(() => engine.run(step(prompts, prompt), null));
+    const prefilled = await secondsOf(() => engine.run(step(prompts, prompt), null));
     const total = prompt + answer;
     const trajectories = Math.max(1, Math.floor(Math.min(gradientTokens, config.train.microBatchTokens) / total));
-    const learned = await middle(() =>
+    const learned = await secondsOf(() =>
       trainer.gradient(
         step(trajectories, total).tokens.map((tokens) => ({
           tokens,
@@ -130,11 +132,8 @@ async function timeLayers(
 
 /** Weights that only take as long as real ones: small, of both signs, never denormal. */
 function madeUpPolicy(config: ModelConfig, lora: LoraOptions | null): Policy {
-  const base = makeParameters(weightSpecs(config));
-  const { flat } = base;
+  const weights = makeParameters(weightSpecs(config));
+  const { flat } = weights;
   for (let i = 0; i < flat.length; i++) flat[i] = ((i * 1103515245 + 12345) % 4096) / 1e5 - 0.02;
-  if (lora === null) return { config, base, lora: null };
-  const parameters = makeParameters(loraSpecs(config, lora));
-  parameters.flat.fill(0.001);
-  return { config, base, lora: { options: lora, parameters } };
+  return makePolicy(config, tensorMap(weights), lora);
 }
