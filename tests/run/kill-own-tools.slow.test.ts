@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandContext } from '../../src-main/engine-process/command.ts';
 import { command as add } from '../../src-main/engine-process/commands/tools-add.ts';
 import { command as approve } from '../../src-main/engine-process/commands/tools-approve.ts';
@@ -67,5 +68,7 @@ test('kills of a run with an MCP tool change nothing', { timeout: 10 * 60_000 },
   assert.equal(actual.hash, expected.hash);
   assert.deepEqual(actual.groups.map(withoutTimes), expected.groups.map(withoutTimes));
   const servers = readFileSync(`${log}.pids`, 'utf8').trim().split('\n').map(Number);
+  // a server sees its input end and goes: at once, but not in the same instant
+  for (let i = 0; i < 50 && servers.some(isRunning); i++) await sleep(100);
   assert.deepEqual(servers.filter(isRunning), [], 'a server outlived its run');
 });
