@@ -14,7 +14,7 @@ import { collectTrajectories } from '../../engine/rollout/collect.ts';
 import { DecodeEngine } from '../../engine/rollout/decode-engine.ts';
 import type { Agent } from '../../engine/run/agent.ts';
 import type { Environment } from '../../engine/run/environment.ts';
-import { costOf } from '../../engine/run/evaluate.ts';
+import { gradeGroups } from '../../engine/run/evaluate.ts';
 import { newTrainer, trainRow } from '../../engine/run/policy-update.ts';
 import { databasePath } from '../../store/open-store.ts';
 import { openAgentOf } from '../agents.ts';
@@ -126,16 +126,10 @@ async function fromRollouts(
       return timed(async () => {
         const { formatOf, callTool } = environment;
         const { groups } = await collectTrajectories(requests, engine, formatOf, callTool, settings);
-        return Promise.all(
-          groups.map((group, i) =>
-            Promise.all(
-              group.map(async (trajectory) => ({
-                trajectory,
-                success: await environment.grade(requests[i].problem, trajectory),
-                cost: costOf(trajectory),
-              })),
-            ),
-          ),
+        return gradeGroups(
+          environment,
+          requests.map(({ problem }) => problem),
+          groups,
         );
       });
     };
@@ -148,7 +142,7 @@ async function fromRollouts(
     const rows = rolled.value.flatMap((group) => {
       const alike = group.every(({ success, cost }) => success === group[0].success && cost === group[0].cost);
       const scores = { rewards: [], paretoRank: 0, advantage: alike ? 0 : 1 };
-      return group.map(({ trajectory, success, cost }) => trainRow({ ...trajectory, success, cost, ...scores }));
+      return group.map((trajectory) => trainRow({ ...trajectory, ...scores }));
     });
     await timed(() => trainer.gradient(rows.slice(0, 1).map((row) => ({ ...row, advantage: 1 }))));
     const learned = await timed(() => trainer.gradient(rows));

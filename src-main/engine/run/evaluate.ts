@@ -16,6 +16,22 @@ export function costOf(trajectory: Pick<Trajectory, 'toolCalls'>): number {
   return trajectory.toolCalls.reduce((sum, call) => sum + call.price, 0);
 }
 
+/** [P][G] the trajectories of each problem with their grades and prices. */
+export function gradeGroups(
+  environment: Pick<Environment, 'grade'>,
+  problems: readonly Problem[],
+  groups: readonly (readonly Trajectory[])[],
+): Promise<EvaluatedTrajectory['trajectory'][][]> {
+  const graded = async (problem: Problem, trajectory: Trajectory) => ({
+    ...trajectory,
+    success: await environment.grade(problem, trajectory),
+    cost: costOf(trajectory),
+  });
+  return Promise.all(
+    problems.map((problem, p) => Promise.all(groups[p].map((trajectory) => graded(problem, trajectory)))),
+  );
+}
+
 /** One trajectory for every problem, graded, in the order of the problems. */
 export async function rollOut(
   environment: Environment,
@@ -26,13 +42,8 @@ export async function rollOut(
   const requests = problems.map((problem) => ({ problem, samples: 1 }));
   const { groups } = await collectTrajectories(requests, engine, environment.formatOf, environment.callTool, settings);
   requireNumbers(groups.flat());
-  return Promise.all(
-    problems.map(async (problem, i) => {
-      const [trajectory] = groups[i];
-      const success = await environment.grade(problem, trajectory);
-      return { problem, trajectory: { ...trajectory, success, cost: costOf(trajectory) } };
-    }),
-  );
+  const graded = await gradeGroups(environment, problems, groups);
+  return problems.map((problem, p) => ({ problem, trajectory: graded[p][0] }));
 }
 
 type PointPlace = { step: number; split: Split; sampling: PolicyPoint['sampling']; klToStart: number | null };

@@ -26,7 +26,7 @@ import { scheduledRate } from '../train/adamw.ts';
 import { listCheckpoints, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
 import type { Agent } from './agent.ts';
 import type { Environment } from './environment.ts';
-import { costOf, type EvaluatedTrajectory, policyPoint, rollOut, ungradedNote } from './evaluate.ts';
+import { type EvaluatedTrajectory, gradeGroups, policyPoint, rollOut, ungradedNote } from './evaluate.ts';
 import { tensorFiles } from './load-policy.ts';
 import { evaluationSeed } from './measure-policy.ts';
 import { restoreTrainer, trainRow, updatePolicy, wentThrough } from './policy-update.ts';
@@ -129,32 +129,25 @@ async function* trainingStep(run: Run): AsyncGenerator<RunEvent, string | null> 
   }
   const rolledOut = clock();
 
-  const graded = await Promise.all(
-    problems.map(async (problem, p) => ({
-      problemId: problem.id,
-      outcomes: await Promise.all(
-        rollouts.groups[p].map(async (trajectory) => ({
-          success: await environment.grade(problem, trajectory),
-          cost: costOf(trajectory),
-          sampledTokens: trajectory.sampledLogprobs.length,
-        })),
-      ),
-    })),
-  );
+  const graded = await gradeGroups(environment, problems, rollouts.groups);
   const gradedAt = clock();
 
-  const scored = scoreGroups(graded, state.fewest, { ...config, ...state.facts });
+  const outcomes = problems.map(({ id: problemId }, p) => ({
+    problemId,
+    outcomes: graded[p].map(({ success, cost, sampledLogprobs }) => {
+      return { success, cost, sampledTokens: sampledLogprobs.length };
+    }),
+  }));
+  const scored = scoreGroups(outcomes, state.fewest, { ...config, ...state.facts });
   const result = method.advantages(
     { step: state.step, totalSteps: config.steps, weights: objectiveWeights(config), groups: scored.groups },
     state.method,
   );
   const groups: Group[] = problems.map((problem, p) => ({
     problem,
-    trajectories: rollouts.groups[p].map(
+    trajectories: graded[p].map(
       (trajectory, g): ScoredTrajectory => ({
         ...trajectory,
-        success: graded[p].outcomes[g].success,
-        cost: graded[p].outcomes[g].cost,
         rewards: scored.groups[p].rewards[g],
         paretoRank: result.ranks?.[p][g] ?? 0,
         advantage: result.advantages[p][g],
