@@ -35,6 +35,7 @@ import { builtInProviders, runtimeVersion } from '../src-main/engine/runtime/ses
 import type { TrainRow } from '../src-main/engine/train/pack-batch.ts';
 import { Trainer } from '../src-main/engine/train/trainer.ts';
 import { writeSafetensors } from '../src-main/engine/weights/safetensors.ts';
+import { python } from '../tests/python-peers.ts';
 import { type TorchSpeed, torchNumbers } from './torch-numbers.ts';
 
 /** Tokens a second of the second time; the first compiles. Megabytes of weights, gradients and moments on a GPU. */
@@ -124,13 +125,11 @@ process.exitCode = bad ? 1 : 0;
 
 /** Torch on the same weights and rows, where there is one; its numbers are held against our CPU's. */
 async function besideTorch(): Promise<Beside[]> {
-  const peers = process.env.PARETUNE_PEERS;
-  if (!peers) {
+  if (python === '') {
     console.log('\ntorch\n  PARETUNE_PEERS names no Python: not compared.');
     return [];
   }
   console.log('\ntorch');
-  const python = join(peers, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
   const results: Beside[] = [];
   for (const { name: model, policy, folder } of models) {
     if (folder === null) continue;

@@ -77,15 +77,11 @@ export function openHub(access: HubAccess, signal: AbortSignal, limits: HubLimit
     async fetchApi(input, init) {
       const address = new URL(input instanceof Request ? input.url : String(input));
       const { response, at } = await ask(address, new Headers(init?.headers), false);
-      const pieces: Uint8Array[] = [];
-      let size = 0;
-      for await (const piece of bodyOf(response, at.host, signal, limits.patienceMs)) {
-        size += piece.length;
-        if (size > mostApiBytes) throw new ParetuneError('network', `${at.host} answers with more than is read.`);
-        pieces.push(piece);
-      }
+      const body = await wholeOf(bodyOf(response, at.host, signal, limits.patienceMs), mostApiBytes, () => {
+        return new ParetuneError('network', `${at.host} answers with more than is read.`);
+      });
       const { status, headers } = response;
-      return new Response(Buffer.concat(pieces), { status, headers });
+      return new Response(body, { status, headers });
     },
     async openFile(path, from, total) {
       const headers = new Headers(from > 0 ? { range: `bytes=${from}-${total - 1}` } : {});
@@ -161,6 +157,22 @@ async function inTime<T>(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** All bytes in one, at most `most` of them. Throws what `tooMany` says. */
+export async function wholeOf(
+  bytes: AsyncIterable<Uint8Array>,
+  most: number,
+  tooMany: () => Error,
+): Promise<Buffer<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of bytes) {
+    size += piece.length;
+    if (size > most) throw tooMany();
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
 }
 
 async function* bodyOf(

@@ -6,7 +6,7 @@
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { z } from 'zod';
 import { ParetuneError } from '../contract/errors.ts';
-import type { Hub } from './hub-connection.ts';
+import { type Hub, wholeOf } from './hub-connection.ts';
 import { explainHostFailure } from './hub-errors.ts';
 import { bareName, checkGgufName, type HubRequest, pickle, refusePickles } from './hub-request.ts';
 
@@ -171,15 +171,9 @@ async function chooseWeights(
   const index = named(indexName);
   if (!index) return [];
   if (index.size > mostTextBytes) throw odd(hub, `a ${indexName} of ${index.size} bytes`);
-  const pieces: Uint8Array[] = [];
   const { bytes } = await hub.openFile(`${repo}/resolve/${commit}/${indexName}`, 0, index.size);
-  let size = 0;
-  for await (const piece of bytes) {
-    size += piece.length;
-    if (size > mostTextBytes) throw odd(hub, `a ${indexName} without an end`);
-    pieces.push(piece);
-  }
-  const { weight_map: map } = trusted(hub, indexSchema, JSON.parse(Buffer.concat(pieces).toString()));
+  const text = await wholeOf(bytes, mostTextBytes, () => odd(hub, `a ${indexName} without an end`));
+  const { weight_map: map } = trusted(hub, indexSchema, JSON.parse(text.toString()));
   const shards = [...new Set(Object.values(map))].map((name) => {
     const shard = bareName.test(name) && name.endsWith('.safetensors') ? named(name) : undefined;
     if (shard) return shard;

@@ -17,19 +17,24 @@ import { adamwGraph, normGraph } from '../../src-main/engine/train/device-adamw.
 import type { PolicyLossOptions } from '../../src-main/engine/train/policy-loss.ts';
 import { type TrainerSettings, trainingGraph } from '../../src-main/engine/train/trainer.ts';
 
-export function smallConfig(vocabulary = 96): ModelConfig {
+const sizes = {
+  vocab_size: 96,
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 16,
+  max_position_embeddings: 128,
+};
+
+export function smallConfig(vocabulary = sizes.vocab_size): ModelConfig {
   return parseModelConfig({
+    ...sizes,
     model_type: 'qwen3',
     architectures: ['Qwen3ForCausalLM'],
     vocab_size: vocabulary,
-    hidden_size: 32,
-    intermediate_size: 48,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    head_dim: 16,
     hidden_act: 'silu',
-    max_position_embeddings: 128,
     rms_norm_eps: 1e-6,
     rope_theta: 10000,
     tie_word_embeddings: true,
@@ -39,22 +44,11 @@ export function smallConfig(vocabulary = 96): ModelConfig {
 
 /** What other families have that this one has not: fused matrices, a part of each head turned; caps, GELU; windows. */
 export function otherConfigs(): ModelConfig[] {
-  const sizes = {
-    vocab_size: 96,
-    hidden_size: 32,
-    intermediate_size: 48,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    head_dim: 16,
-    max_position_embeddings: 128,
-    sliding_window: 5,
-  };
   return [
     { model_type: 'phi3', partial_rotary_factor: 0.5 },
     { model_type: 'gemma2' },
     { model_type: 'gemma3_text' },
-  ].map((family) => parseModelConfig({ ...sizes, ...family }));
+  ].map((family) => parseModelConfig({ ...sizes, sliding_window: 5, ...family }));
 }
 
 /** Random weights, and an adapter on all linear layers of which both halves are random too. */

@@ -119,8 +119,7 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
       return rotaryTables(local ? 'rope.local' : 'rope', local ? localRope : rope);
     },
     weight(name) {
-      const stored = this.stored(name);
-      return stored.dtype === 'float16' ? cast(stored, 'float32') : stored;
+      return widened(this.stored(name));
     },
     stored(name) {
       const known = weights.get(name) ?? options.weight(graph.whole, name);
@@ -142,10 +141,14 @@ export function makeDecoder(graph: Graph, positions: Value, options: DecoderOpti
   };
 }
 
+/** Halves as float32, anything else as it is. */
+function widened(value: Value): Value {
+  return value.dtype === 'float16' ? cast(value, 'float32') : value;
+}
+
 /** Token embeddings: ids int64 [B, T] -> [N, D]. */
 export function embed(decoder: Decoder, ids: Value): Value {
-  const stored = gather(decoder.stored('model.embed_tokens.weight'), ids);
-  const rows = stored.dtype === 'float16' ? cast(stored, 'float32') : stored;
+  const rows = widened(gather(decoder.stored('model.embed_tokens.weight'), ids));
   const flat = reshape(rows, [productOf(ids.shape), decoder.config.hiddenSize]);
   return decoder.config.embeddingScale === 1 ? flat : mul(flat, decoder.config.embeddingScale);
 }

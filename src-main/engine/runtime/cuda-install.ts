@@ -9,10 +9,11 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
-import { copyFile, mkdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { ParetuneError } from '../../contract/errors.ts';
+import { requireFreeBytes } from '../base/atomic-file.ts';
 import { cudaFolder, cudaLibraries, cudaLibraryProblem } from './cuda-library.ts';
 import { runtimeVersion } from './session.ts';
 
@@ -157,11 +158,10 @@ async function copyLibraries(
 ): Promise<void> {
   const part = (name: string) => join(into, `.${name}.part-${process.pid}`);
   try {
+    const needed = cudaLibraries.reduce((sum, name) => sum + statSync(join(from, name)).size, 0);
+    await onDisk(into, async () => void (await mkdir(into, { recursive: true })));
+    requireFreeBytes(into, needed, 'The copy of the CUDA libraries');
     await onDisk(into, async () => {
-      await mkdir(into, { recursive: true });
-      const needed = cudaLibraries.reduce((sum, name) => sum + statSync(join(from, name)).size, 0);
-      const { bavail, bsize } = await statfs(into);
-      if (bavail * bsize < needed) throw Object.assign(new Error(`it needs ${needed} bytes`), { code: 'ENOSPC' });
       for (const name of cudaLibraries) {
         onProgress(`copying ${name}`);
         await copyFile(join(from, name), part(name));
