@@ -28,8 +28,9 @@ const act: fc.Arbitrary<Act> = fc.oneof(
 test('rows hold what was appended to them, through growth and moves', () => {
   const { layers, kvHeads, headDim } = shape;
   fc.assert(
-    fc.property(fc.array(act, { minLength: 1, maxLength: 12 }), (acts) => {
-      const cache = new KvCache(ROWS, shape);
+    fc.property(fc.array(act, { minLength: 1, maxLength: 12 }), fc.integer({ min: 0, max: 8 }), (acts, usedRows) => {
+      const cache = new KvCache(ROWS, shape, usedRows > 0 ? usedCache(usedRows) : undefined);
+      assert.deepEqual([...cache.lengths], Array(ROWS).fill(0));
       // [row] numbers that stand for the tokens appended; layer, kind, head and dimension are added to each
       let expected: number[][] = Array.from({ length: ROWS }, () => []);
       let next = 1;
@@ -78,9 +79,19 @@ test('rows hold what was appended to them, through growth and moves', () => {
         }
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 80 },
   );
 });
+
+/** A cache of as many rows, all of them full: what the next one is made of. */
+function usedCache(rows: number): KvCache {
+  const used = new KvCache(rows, shape);
+  used.reserve(40 * rows);
+  for (let layer = 0; layer < shape.layers; layer++) {
+    for (const kind of [0, 1] as const) (used.view(layer, kind, rows).data as Float32Array).fill(-7);
+  }
+  return used;
+}
 
 function valueAt(token: number, layer: number, kind: number, head: number, e: number): number {
   return token * 100 + layer * 50 + kind * 25 + head * 10 + e;

@@ -122,6 +122,7 @@ export async function collectTrajectories(
     times.decodedRows += rows.length;
     removeEnded(rows, cache);
   }
+  engine.returnCache(cache);
   return { groups: groups.map((group) => group.map((row) => finish(row, settings))), times };
 }
 

@@ -78,6 +78,7 @@ export class DecodeEngine {
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #causal = new Map<number, Tensor>();
   readonly #memory: DeviceMemory | null;
+  #used: KvCache | undefined;
 
   constructor(policy: Policy, settings: DecodeSettings) {
     this.policy = policy;
@@ -91,7 +92,14 @@ export class DecodeEngine {
   }
 
   newCache(rows: number): KvCache {
-    return new KvCache(rows, this.policy.config);
+    const used = this.#used;
+    this.#used = undefined;
+    return new KvCache(rows, this.policy.config, used);
+  }
+
+  /** Takes a cache back that nobody will use again: the next one is made in its memory. */
+  returnCache(cache: KvCache): void {
+    this.#used = cache;
   }
 
   /** One run over the first rows of a cache, or over rows without a past where `cache` is null. */

@@ -1,7 +1,7 @@
 /**
  * Keys and values of the tokens that every row of the decode batch has behind it: one array a layer and kind, [rows, KV,
- * P, E]. Row b's first `lengths[b]` slots are valid. P grows in chunks when a row would overflow; rows are moved, never
- * shared. The decode graph reads the first rows in place.
+ * P, E]. Row b's first `lengths[b]` slots are valid, the others hold anything finite. P grows in chunks when a row would
+ * overflow; rows are moved, never shared. The decode graph reads the first rows in place.
  */
 import type { Tensor } from '../runtime/session.ts';
 
@@ -14,31 +14,35 @@ export class KvCache {
   readonly shape: CacheShape;
   readonly lengths: Int32Array;
   capacity = 0;
-  /** keys of layer l at 2 l, values at 2 l + 1 */
-  #memory: Float32Array[] = [];
+  /** keys of layer l at 2 l, values at 2 l + 1; perhaps longer than the capacity needs */
+  #memory: Float32Array[];
 
-  constructor(rows: number, shape: CacheShape) {
+  /** An empty cache, in the memory of one that nobody uses any more where it is given: fresh pages cost more than a run. */
+  constructor(rows: number, shape: CacheShape, used?: KvCache) {
     this.rows = rows;
     this.shape = shape;
     this.lengths = new Int32Array(rows);
+    this.#memory = used ? used.#memory : Array.from({ length: 2 * shape.layers }, () => new Float32Array(0));
     this.reserve(1);
   }
 
   /** Makes room for `length` slots a row, keeping what is there. */
   reserve(length: number): void {
     if (length <= this.capacity) return;
-    const { layers, kvHeads, headDim } = this.shape;
+    const { kvHeads, headDim } = this.shape;
     const capacity = Math.ceil(length / CHUNK) * CHUNK;
     const blocks = this.rows * kvHeads;
-    this.#memory = Array.from({ length: 2 * layers }, (_, i) => {
-      const grown = new Float32Array(blocks * capacity * headDim);
-      const before = this.#memory[i];
-      const width = this.capacity * headDim;
-      for (let block = 0; before && block < blocks; block++) {
-        grown.set(before.subarray(block * width, (block + 1) * width), block * capacity * headDim);
+    const [before, after] = [this.capacity * headDim, capacity * headDim];
+    for (const [i, memory] of this.#memory.entries()) {
+      const fits = memory.length >= blocks * after;
+      const grown = fits ? memory : new Float32Array(blocks * after);
+      // from the last block on: in place, none is overwritten before it has moved
+      for (let block = blocks - 1; block >= 0 && before > 0; block--) {
+        if (fits) grown.copyWithin(block * after, block * before, (block + 1) * before);
+        else grown.set(memory.subarray(block * before, (block + 1) * before), block * after);
       }
-      return grown;
-    });
+      this.#memory[i] = grown;
+    }
     this.capacity = capacity;
   }
 

@@ -12,7 +12,7 @@ const makers: Record<string, (options: ToolOptions) => Tool> = {
   calculator: makeCalculatorTool,
   python: ({ python }) => memoised(makePythonTool(python)),
   search({ corpus, search }) {
-    if (corpus) return makeSearchTool(corpus, search);
+    if (corpus) return memoised(makeSearchTool(corpus, search));
     throw new ParetuneError('tool', 'The tool search needs a corpus.', {
       hint: 'Give the task a `corpus` file; it is indexed once.',
     });
