@@ -16,7 +16,13 @@ import { toErrorRecord } from '../src-main/contract/errors.ts';
 import { type ProviderName, providerNames } from '../src-main/contract/providers.ts';
 import { randomStream, uniformAt } from '../src-main/engine/base/random.ts';
 import { parseModelConfig } from '../src-main/engine/model/model-config.ts';
-import { DecodeEngine, usualChunk } from '../src-main/engine/rollout/decode-engine.ts';
+import {
+  type Cache,
+  type DecodeChunk,
+  DecodeEngine,
+  type Draws,
+  usualChunk,
+} from '../src-main/engine/rollout/decode-engine.ts';
 import { modelFolderOf, openAgent } from '../src-main/engine/run/agent.ts';
 import {
   compareNumbers,
@@ -192,16 +198,10 @@ async function measure(policy: Policy, provider: ProviderName): Promise<Speed> {
         // the prompts side by side, then one token a run, or as many as the provider takes
         const turns = drawn === 0 ? 1 : Math.min(engine.chunk, 32 - drawn);
         const uniform = (row: number, turn: number) => uniformAt(0, row, drawn + turn, 0, 0, 0);
-        cache.reserve(cache.lengths[0] + (drawn === 0 ? 32 : turns));
-        const result =
-          turns === 1
-            ? await engine.run({ ...how, tokens: queues, uniforms: rows.map((_, row) => [uniform(row, 0)]) }, cache)
-            : await engine.runChunk(
-                { ...how, queues, budgets: rows.map(() => turns), stops: rows.map(() => []), uniform },
-                cache,
-              );
-        for (const [row, queue] of queues.entries()) result.keep(cache, row, row, queue.length + turns - 1);
-        queues = result.tokens.map((tokens) => [tokens.at(-1)!]);
+        const chunk = { ...how, queues, budgets: rows.map(() => turns), stops: rows.map(() => []), uniform };
+        const step = { ...how, tokens: queues, uniforms: rows.map((_, row) => [uniform(row, 0)]) };
+        const { tokens } = turns === 1 ? await engine.run(step, cache) : await inOneRun(engine, chunk, cache, turns);
+        queues = tokens.map((drawnTokens) => [drawnTokens.at(-1)!]);
         drawn += turns;
       }
     };
@@ -216,6 +216,12 @@ async function measure(policy: Policy, provider: ProviderName): Promise<Speed> {
     await engine.dispose();
     await trainer.dispose();
   }
+}
+
+async function inOneRun(engine: DecodeEngine, chunk: DecodeChunk, cache: Cache, turns: number): Promise<Draws> {
+  const { keep, ...draws } = await engine.runChunk(chunk, cache);
+  keep(chunk.queues.map(() => turns));
+  return draws;
 }
 
 async function seconds(work: () => Promise<unknown>): Promise<number> {

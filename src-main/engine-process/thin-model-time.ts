@@ -10,6 +10,7 @@ import type { ModelConfig } from '../engine/model/model-config.ts';
 import { weightSpecs } from '../engine/model/weight-specs.ts';
 import { openComputing } from '../engine/run/run-provider.ts';
 import { elementCount, makeParameters, tensorMap } from '../engine/runtime/parameters.ts';
+import { KvCache } from '../engine/rollout/kv-cache.ts';
 import { makePolicy, type Policy } from '../engine/runtime/policy.ts';
 
 /** Seconds for one trajectory, sampled and learned from, or sampled alone. */
@@ -97,17 +98,16 @@ async function timeLayers(
       temperature: 1,
     });
     // caches are as long as in the middle of an answer
-    const cache = engine.newCache(rows);
+    const cache = new KvCache(rows, model);
     const length = Math.max(1, Math.min(maxTokens - 1, Math.round(prompt + answer / 2)));
     cache.reserve(length + 1);
     cache.lengths.fill(length);
     const decoded = await secondsOf(async () => {
-      const { keep } = await engine.run(step(rows, 1), cache);
-      for (let row = 0; row < rows; row++) keep(cache, row, 0, 1);
+      await engine.run(step(rows, 1), cache);
       cache.lengths.fill(length);
     });
     const prompts = Math.min(config.problemsPerStep, 4);
-    const prefilled = await secondsOf(() => engine.run(step(prompts, prompt), null));
+    const prefilled = await secondsOf(() => engine.run(step(prompts, prompt), new KvCache(prompts, model)));
     const total = prompt + answer;
     const trajectories = Math.max(1, Math.floor(Math.min(gradientTokens, config.train.microBatchTokens) / total));
     const learned = await secondsOf(() =>

@@ -133,7 +133,6 @@ export async function greedyTokens(
   let fresh: readonly (readonly number[])[] = prompts;
   for (let step = 0; step < count; step++) {
     const result = await engine.run({ tokens: fresh, uniforms, sampling: 'greedy', temperature: 1 }, cache);
-    for (const [row, tokens] of fresh.entries()) result.keep(cache, row, row, tokens.length);
     for (const [row, [token]] of result.tokens.entries()) continuations[row].push(token);
     fresh = result.tokens;
   }

@@ -11,7 +11,7 @@ import { continuation } from '../../src-main/engine/run/numerics-gate.ts';
 import { closeComputing, openComputing } from '../../src-main/engine/run/run-provider.ts';
 import type { RunConfigInput } from '../../src-main/contract/run-config.ts';
 import { tinyConfig } from '../run/starter.ts';
-import type { KvCache } from '../../src-main/engine/rollout/kv-cache.ts';
+import { KvCache } from '../../src-main/engine/rollout/kv-cache.ts';
 import type { Policy } from '../../src-main/engine/runtime/policy.ts';
 import { otherConfigs, smallPolicies } from '../webgpu/our-graphs.ts';
 
@@ -35,7 +35,7 @@ function engineOf(
 }
 
 function fullCache(engine: DecodeEngine, rows: number): KvCache {
-  const cache = engine.newCache(rows);
+  const cache = new KvCache(rows, engine.policy.config);
   cache.reserve(MAX_TOKENS);
   return cache;
 }
@@ -62,7 +62,7 @@ async function plain(engine: DecodeEngine, cache: KvCache, parts: Part[], sampli
   for (let turn = 0; !parts.every((_, row) => ends(row)); turn++) {
     const result = await engine.run(
       {
-        tokens: parts.map(({ queue }, row) => [queue[turn] ?? results[row].tokens.at(-1) ?? 0]),
+        tokens: parts.map(({ queue }, row) => (ends(row) ? [] : [queue[turn] ?? results[row].tokens.at(-1)!])),
         uniforms: parts.map((_, row) => [uniformOf(row, before[row] + results[row].tokens.length)]),
         sampling,
         temperature: 0.9,
@@ -71,7 +71,6 @@ async function plain(engine: DecodeEngine, cache: KvCache, parts: Part[], sampli
     );
     for (const [row, part] of parts.entries()) {
       if (ends(row)) continue;
-      result.keep(cache, row, row, 1);
       fed[row]++;
       if (turn + 1 < part.queue.length || part.draws === 0) continue;
       results[row].tokens.push(result.tokens[row][0]);
@@ -94,25 +93,23 @@ async function inOneRun(engine: DecodeEngine, cache: KvCache, parts: Part[], sam
     },
     cache,
   );
-  return parts.map((part, row) => {
+  const drawn = parts.map((part, row) => {
     const first = part.queue.length - 1;
-    const drawn = own(part, (draw) => [result.tokens[row][first + draw], result.logprobs[row][first + draw]]);
-    result.keep(cache, row, row, drawn.fed);
-    return { tokens: drawn.tokens, logprobs: drawn.logprobs };
+    return own(part, (draw) => [result.tokens[row][first + draw], result.logprobs[row][first + draw]]);
   });
+  result.keep(drawn.map(({ fed }) => fed));
+  return drawn.map(({ tokens, logprobs }) => ({ tokens, logprobs }));
 }
 
-function assertSameCaches(a: KvCache, b: KvCache, layers: number): void {
+function assertSameCaches(a: KvCache, b: KvCache): void {
   assert.deepEqual(a.lengths, b.lengths);
   const { kvHeads, headDim } = a.shape;
-  for (let layer = 0; layer < layers; layer++) {
-    for (const kind of [0, 1] as const) {
-      const [one, other] = [a, b].map((cache) => cache.view(layer, kind, cache.rows).data);
-      for (let block = 0; block < a.rows * kvHeads; block++) {
-        const from = block * a.capacity * headDim;
-        const to = from + a.lengths[Math.floor(block / kvHeads)] * headDim;
-        assert.deepEqual(one.subarray(from, to), other.subarray(from, to));
-      }
+  const [one, other] = [a, b].map((cache) => cache.feeds(cache.rows));
+  for (const [name, { data }] of Object.entries(one)) {
+    for (let block = 0; block < a.rows * kvHeads; block++) {
+      const from = block * a.capacity * headDim;
+      const to = from + a.lengths[Math.floor(block / kvHeads)] * headDim;
+      assert.deepEqual(data.subarray(from, to), other[name].data.subarray(from, to), name);
     }
   }
 }
@@ -149,7 +146,7 @@ describe('several tokens in one run are those of one token a run, bit for bit', 
             const parts = queues.map((queue, row) => ({ queue, draws: round === 1 && row === 4 ? 0 : chunk }));
             const expected = await plain(engine, one, parts, sampling, before);
             assert.deepEqual(await inOneRun(engine, many, parts, sampling, before), expected);
-            assertSameCaches(one, many, policy.config.layers);
+            assertSameCaches(one, many);
             for (const [row, { tokens }] of expected.entries()) {
               before[row] += tokens.length;
               drawn += tokens.length;

@@ -58,7 +58,7 @@ test('every token is the one that its draw picks after the tokens before it, run
         sampling: 'sampled',
         temperature: 1,
       },
-      null,
+      engine.newCache(part.length),
     );
     for (const [i, { one, place, logprob }] of part.entries()) {
       assert.equal(tokens[i][0], one.tokens[place]);

@@ -16,7 +16,9 @@ test('the table was made with the ONNX Runtime that is installed', () => {
 
 test('training and decoding on WebGPU leave nothing to the CPU once their indices are computed before the run', () => {
   for (const graph of ourGraphs()) {
-    if (/train|decode/.test(graph.name))
+    // of one token a row there is no length to compute
+    const ids = graph.inputs.find(({ name }) => name === 'ids');
+    if (ids && ids.shape[1] !== 1)
       assert.ok(fallbacksOf(graph, webgpuForms).length > 0, `${graph.name} has nothing to take off`);
     assert.deepEqual(fallbacksOf(hostIndices(graph).graph, webgpuForms), [], graph.name);
   }

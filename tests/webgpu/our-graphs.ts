@@ -103,13 +103,18 @@ export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Gra
       ),
     ),
   );
+  // a cache in the GPU's memory is written in place
+  const appends = accumulating ? (['one', 'many'] as const) : [undefined];
   const decoding = [full, lora, large, ...others].flatMap((policy) =>
-    (['sampled', 'greedy'] as const).map((sampling) =>
-      buildDecodeGraph(`decode-${sampling}`, {
-        ...decoderOptions(policy, 64, false, provider),
-        sampling,
-        lengths: fixed ? { B: 2, S: 3, P: 5, R: 1 } : undefined,
-      }),
+    (['sampled', 'greedy'] as const).flatMap((sampling) =>
+      appends.map((append) =>
+        buildDecodeGraph(`decode-${sampling}`, {
+          ...decoderOptions(policy, 64, false, provider),
+          sampling,
+          append,
+          lengths: fixed ? { B: 2, S: append === 'one' ? 1 : 3, P: 5, R: 1 } : undefined,
+        }),
+      ),
     ),
   );
   const loops = [full, lora, large, ...others].flatMap((policy) =>

@@ -47,19 +47,19 @@ const ints = (shape: number[], values: number[]): Tensor => ({
   data: BigInt64Array.from(values, BigInt),
 });
 
-function decodeFeeds({ config }: Policy): Record<string, Tensor> {
-  const [B, S, P] = [2, 3, 4];
+function decodeFeeds({ config }: Policy, S: number): Record<string, Tensor> {
+  const [B, P] = [2, 8];
   const cache = Array.from({ length: config.layers }, (_, layer) =>
     ['key', 'value'].map((kind) => [`cache.${layer}.${kind}`, floats([B, config.kvHeads, P, config.headDim])] as const),
   );
   return {
-    ids: ints([B, S], [1, 2, 3, 4, 5, 6]),
-    positions: ints([B, S], [0, 1, 2, 2, 3, 4]),
-    slots: floats([P], [0, 1, 2, 3]),
+    ids: ints([B, S], [1, 2, 3, 4, 5, 6].slice(0, B * S)),
+    positions: ints([B, S], [0, 1, 2, 2, 3, 4].slice(0, B * S)),
+    slots: floats([P], [0, 1, 2, 3, 4, 5, 6, 7]),
     lengths: floats([B, 1, 1, 1], [0, 2]),
     causal: floats([S, S]),
     parts: ints([2], [P, S]),
-    rows: ints([B], [2, 5]),
+    rows: ints([B], [S - 1, 2 * S - 1]),
     inverseTemperature: floats([], [1]),
     uniforms: floats([B, 1], [0.3, 0.6]),
     ...Object.fromEntries(cache.flat()),
@@ -88,16 +88,18 @@ describe('the starter agent leaves no node to the CPU', { skip: noDevice }, () =
     });
 
     for (const sampling of ['sampled', 'greedy'] as const) {
-      test(`decoding, ${parameters}, ${sampling}`, async (t) => {
-        const graph = buildDecodeGraph('decode', { ...decoderOptions(policy, 160, false, 'webgpu'), sampling });
-        const feeds = { ...policyFeeds(policy), ...decodeFeeds(policy) };
-        const ran = await providersOf(graph, feeds, temporaryFolder(t));
-        assert.deepEqual(
-          [...ran.keys()],
-          ['WebGpuExecutionProvider'],
-          `the CPU ran ${ran.get('CPUExecutionProvider')}`,
-        );
-      });
+      for (const append of ['one', 'many'] as const) {
+        test(`decoding ${append} in a row, ${parameters}, ${sampling}`, async (t) => {
+          const options = { ...decoderOptions(policy, 160, false, 'webgpu'), sampling, append };
+          const feeds = { ...policyFeeds(policy), ...decodeFeeds(policy, append === 'one' ? 1 : 3) };
+          const ran = await providersOf(buildDecodeGraph('decode', options), feeds, temporaryFolder(t));
+          assert.deepEqual(
+            [...ran.keys()],
+            ['WebGpuExecutionProvider'],
+            `the CPU ran ${ran.get('CPUExecutionProvider')}`,
+          );
+        });
+      }
     }
   }
 });

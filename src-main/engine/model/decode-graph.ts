@@ -5,6 +5,7 @@
  *
  * Rows are ragged: a row's cache is valid up to its length, its new tokens are right-padded.
  */
+import type { Dim } from '../graph/dims.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import {
   add,
@@ -47,12 +48,19 @@ export type DecodeOptions = DecoderOptions & {
   sampling: 'sampled' | 'greedy';
   /** fixed lengths instead of free ones: such a graph computes no lengths at run time */
   lengths?: { B: number; S: number; P: number; R: number };
+  /**
+   * Gives back the whole cache with the new keys and values in it, for a caller that lets it be written in place (a GPU's
+   * memory): of one new token a row, or of many.
+   */
+  append?: 'one' | 'many';
 };
 
 export const cacheKey = (layer: number) => `cache.${layer}.key`;
 export const cacheValue = (layer: number) => `cache.${layer}.value`;
 export const newKey = (layer: number) => `new.${layer}.key`;
 export const newValue = (layer: number) => `new.${layer}.value`;
+export const keptKey = (layer: number) => `kept.${layer}.key`;
+export const keptValue = (layer: number) => `kept.${layer}.value`;
 
 /**
  * Inputs: ids int64 [B, S], positions int64 [B, S], cache.L.key / .value float32 [B, KV, P, E], slots float32 [P]
@@ -60,12 +68,14 @@ export const newValue = (layer: number) => `new.${layer}.value`;
  * [B] (b S + last valid new token), inverseTemperature float32 [], uniforms float32 [B, R] (R draws from each row's
  * distribution; sampled only), and weights and adapters as the options say.
  *
- * Outputs: tokens int64 [B, R], logprobs float32 [B, R] under the sampled distribution, new.L.key / .value [B, KV, S, E].
+ * Outputs: tokens int64 [B, R], logprobs float32 [B, R] under the sampled distribution, new.L.key / .value [B, KV, S, E], or
+ * to `append` kept.L.key / .value [B, KV, P, E], which may be written where cache.L.key / .value are read: of slots that are
+ * valid they are the same, and no other slot counts.
  */
 export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
   const graph = new Graph(name);
   const { kvHeads, headDim } = options.config;
-  const { B, S, P, R } = options.lengths ?? { B: 'B', S: 'S', P: 'P', R: 'R' };
+  const { B, S, P, R } = options.lengths ?? { B: 'B', S: options.append === 'one' ? 1 : 'S', P: 'P', R: 'R' };
   const ids = graph.input('ids', 'int64', [B, S]);
   const positions = graph.input('positions', 'int64', [B, S]);
   const slots = graph.input('slots', 'float32', [P]);
@@ -90,11 +100,15 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
     near = nearMask(causal, slidingWindow!);
   }
 
+  const placed = options.append && placing(slots, lengths, S, options.append === 'many' ? tokensSoFar(causal) : null);
+
   const stages = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
     const pastKeys = graph.input(cacheKey(layer), 'float32', [B, kvHeads, P, headDim]);
     const pastValues = graph.input(cacheValue(layer), 'float32', [B, kvHeads, P, headDim]);
-    graph.output(newKey(layer), keys);
-    graph.output(newValue(layer), values);
+    graph.output(...(placed ? ([keptKey(layer), placed(pastKeys, keys)] as const) : ([newKey(layer), keys] as const)));
+    graph.output(
+      ...(placed ? ([keptValue(layer), placed(pastValues, values)] as const) : ([newValue(layer), values] as const)),
+    );
     const pastScores = attentionScores(decoder, queries, pastKeys);
     const past = slides(layer) ? addMask(decoder, pastScores, nearCached) : add(pastScores, cached);
     const fresh = addMask(decoder, attentionScores(decoder, queries, keys), slides(layer) ? near : causal);
@@ -108,6 +122,26 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
   graph.output('tokens', tokens);
   graph.output('logprobs', logprobs);
   return graph;
+}
+
+/**
+ * Puts new keys or values behind each row's length: (past [B, KV, P, E], fresh [B, KV, S, E]) -> [B, KV, P, E]. One token fills
+ * all slots after the valid ones. `soFar` float32 [S, 1] (1 .. S) is for many: each slot takes the token that stands there.
+ */
+export function placing(
+  slots: Value,
+  lengths: Value,
+  tokens: Dim,
+  soFar: Value | null,
+): (past: Value, fresh: Value) => Value {
+  const places = reshape(slots, [slots.shape[0], 1]);
+  const kept = less(places, lengths);
+  if (soFar === null) return (past, fresh) => where(kept, past, fresh);
+  // [B, 1, P, 1] against [1, S]: one where a slot is that of a token
+  const token = add(sub(places, lengths), 1);
+  const others = reshape(soFar, [1, tokens]);
+  const chosen = cast(and(lessOrEqual(token, others), lessOrEqual(others, token)), 'float32');
+  return (past, fresh) => where(kept, past, matmul(chosen, fresh));
 }
 
 /** One token for each of the uniforms [B, R], or the likeliest [B, 1] without them, and its log-probability. */

@@ -30,7 +30,7 @@ import {
   where,
 } from '../graph/ops.ts';
 import { HIDDEN } from './causal-mask.ts';
-import { cacheKey, cacheValue, type DecodeOptions, drawTokens, newKey, newValue } from './decode-graph.ts';
+import { cacheKey, cacheValue, type DecodeOptions, drawTokens, newKey, newValue, placing } from './decode-graph.ts';
 import {
   attentionScores,
   type Decoder,
@@ -76,12 +76,13 @@ export function buildDecodeLoop(name: string, options: Omit<DecodeOptions, 'leng
     const fed = reshape(where(less(turn, queued), gather(queue, turn), drawn), ['B', 1]);
     const positions = minimum(cast(reshape(length, ['B', 1]), 'int64'), options.maxPositions - 1);
     const decoder = makeDecoder(turn.graph, positions, options);
+    const placed = placing(slots, length, 1, null);
     const next: Cache[] = [];
     const fresh: Cache[] = [];
     const stages = decoderBlocks(decoder, embed(decoder, fed), (layer, heads) => {
       const past = { keys: memory[2 * layer], values: memory[2 * layer + 1] };
       fresh.push({ keys: heads.keys, values: heads.values });
-      next.push(appended(past, heads, slots, length));
+      next.push({ keys: placed(past.keys, heads.keys), values: placed(past.values, heads.values) });
       return attendTo(decoder, past, heads, seenSlots(decoder, layer, slots, length));
     });
     const logits = mul(headLogits(decoder, rmsNorm(decoder, stages.at(-1)!, 'model.norm')), inverseTemperature);
@@ -127,12 +128,6 @@ function attendTo(decoder: Decoder, past: Cache, { queries, keys, values }: Head
   const scores = [add(attentionScores(decoder, queries, past.keys), hidden), attentionScores(decoder, queries, keys)];
   const [toPast, toSelf] = split(softmax(concat(scores, 3)), ['P', 1], 3);
   return add(matmul(toPast, past.values, { fused }), matmul(toSelf, values, { fused }));
-}
-
-/** The cache with the new token behind each row's length; it also fills the slots after that, which are not valid yet. */
-function appended(past: Cache, { keys, values }: Heads, slots: Value, length: Value): Cache {
-  const kept = less(reshape(slots, ['P', 1]), length);
-  return { keys: where(kept, past.keys, keys), values: where(kept, past.values, values) };
 }
 
 /** Whether a token [B, 1] is one of its row's [B, Z]: 1 or 0, float32 [B]. */

@@ -23,8 +23,8 @@ import type {
 import type { RunConfig } from '../../contract/run-config.ts';
 import { assert } from '../base/assert.ts';
 import { hash32, uniformAt } from '../base/random.ts';
-import type { DecodeEngine, DecodeResult, Sampling } from './decode-engine.ts';
-import type { KvCache } from './kv-cache.ts';
+import type { Cache, DecodeEngine, Sampling } from './decode-engine.ts';
+import type { Placement } from './kv-cache.ts';
 import { runPrompts } from './run-prompts.ts';
 
 /** What rollouts need of a model's text: filled by text/chat-format.ts. */
@@ -156,7 +156,7 @@ async function startGroups(
   first: number,
   count: number,
   rows: Row[],
-  cache: KvCache,
+  cache: Cache,
 ): Promise<void> {
   const { settings, formatOf, engine } = context;
   const starting = requests.slice(first, first + count);
@@ -172,7 +172,8 @@ async function startGroups(
   // a prompt that does not fit is never run; its rows end at once
   const tokens = prompts.map((prompt, i) => (fits[i] ? prompt : prompt.slice(0, 1)));
   const { sampling, temperature } = settings;
-  const result = await runPrompts(engine, tokens, { uniforms, sampling, temperature });
+  const started = await runPrompts(engine, tokens, { uniforms, sampling, temperature });
+  const placements: Placement[] = [];
   for (const [i, { problem, samples, firstSample = 0 }] of starting.entries()) {
     for (let sample = 0; sample < samples; sample++) {
       const row: Row = {
@@ -195,33 +196,30 @@ async function startGroups(
       };
       groups[first + i].push(row);
       if (row.ended !== null) continue;
-      const slot = rows.length;
-      cache.lengths[slot] = 0;
-      result.keep(cache, slot, i);
+      placements.push({ row: rows.length, from: i });
       rows.push(row);
       const draw = settings.sampling === 'greedy' ? 0 : sample;
-      take(context, row, result.tokens[i][draw], result.logprobs[i][draw], 0);
+      take(context, row, started.tokens[i][draw], started.logprobs[i][draw], 0);
     }
   }
+  await engine.handOver(started.cache, cache, placements);
 }
 
 /** Feeds every row its next tokens; a row whose queue ran empty gets the token it sampled. */
-async function decodeOnce(context: Context, rows: Row[], cache: KvCache, run: number): Promise<void> {
+async function decodeOnce(context: Context, rows: Row[], cache: Cache, run: number): Promise<void> {
   const { settings, engine } = context;
   const chunk = chunkSize(rows.map((row) => row.pending.length));
-  const tokens = rows.map((row) => (row.pending.length === 0 ? [0] : row.pending.slice(0, chunk)));
+  const tokens = rows.map((row) => row.pending.slice(0, chunk));
   const uniforms = rows.map((row) => [
     uniformAt(settings.seed, PURPOSE, settings.step, row.key, row.draw, row.tokens.length),
   ]);
-  const result: DecodeResult = await engine.run(
+  const result = await engine.run(
     { tokens, uniforms, sampling: settings.sampling, temperature: settings.temperature },
     cache,
   );
   for (const [slot, row] of rows.entries()) {
     if (row.pending.length === 0) continue;
-    const fed = tokens[slot].length;
-    result.keep(cache, slot, slot, fed);
-    row.pending.splice(0, fed);
+    row.pending.splice(0, tokens[slot].length);
     // a row whose tool still works has only its stop token to feed: nothing may be sampled after it
     if (row.pending.length === 0 && row.waiting === null)
       take(context, row, result.tokens[slot][0], result.logprobs[slot][0], run);
@@ -234,7 +232,7 @@ function suitsChunk({ chunk }: DecodeEngine, rows: readonly Row[]): boolean {
 }
 
 /** As decodeOnce, but a row is fed what it draws, too: until the chunk, its token limit or its turn ends. */
-async function decodeChunk(context: Context, rows: Row[], cache: KvCache, run: number): Promise<void> {
+async function decodeChunk(context: Context, rows: Row[], cache: Cache, run: number): Promise<void> {
   const { settings, engine } = context;
   const budgets = rows.map(({ pending, waiting, tokens }) => {
     if (waiting !== null) return pending.length;
@@ -242,7 +240,6 @@ async function decodeChunk(context: Context, rows: Row[], cache: KvCache, run: n
   });
   const queues = rows.map(({ pending }) => (pending.length === 0 ? [0] : [...pending]));
   const lengths = rows.map((row) => row.tokens.length);
-  cache.reserve(Math.max(...budgets.map((budget, slot) => cache.lengths[slot] + budget)));
   const result = await engine.runChunk(
     {
       queues,
@@ -257,7 +254,7 @@ async function decodeChunk(context: Context, rows: Row[], cache: KvCache, run: n
     },
     cache,
   );
-  for (const [slot, row] of rows.entries()) {
+  const kept = rows.map((row, slot) => {
     const waited = row.waiting !== null;
     let fed = 0;
     while (fed < budgets[slot] && row.ended === null && (waited || row.waiting === null)) {
@@ -266,8 +263,9 @@ async function decodeChunk(context: Context, rows: Row[], cache: KvCache, run: n
       if (row.pending.length === 0 && !waited)
         take(context, row, result.tokens[slot][draw], result.logprobs[slot][draw], run);
     }
-    result.keep(cache, slot, slot, fed);
-  }
+    return fed;
+  });
+  result.keep(kept);
 }
 
 /** The number of tokens a run feeds at most: what gets most tokens through for its cost (1, 2, 4 ... or the longest queue). */
@@ -400,7 +398,7 @@ function appendResults(context: Context, row: Row, results: readonly (ToolResult
 }
 
 /** Takes ended rows out; the last row of the batch moves into the gap. */
-function removeEnded(rows: Row[], cache: KvCache): void {
+function removeEnded(rows: Row[], cache: Cache): void {
   for (let slot = rows.length - 1; slot >= 0; slot--) {
     if (rows[slot].ended === null) continue;
     const last = rows.length - 1;

@@ -5,13 +5,16 @@
  * session instead (faster below 32 rows, their size once more in memory).
  */
 import type { ProviderName } from '../../contract/providers.ts';
+import { assert } from '../base/assert.ts';
 import { causalMask } from '../model/causal-mask.ts';
-import { buildDecodeGraph, cacheKey, cacheValue, newKey, newValue } from '../model/decode-graph.ts';
+import { buildDecodeGraph } from '../model/decode-graph.ts';
 import { buildDecodeLoop } from '../model/decode-loop.ts';
 import { DeviceMemory } from '../runtime/device-memory.ts';
+import type { DeviceTensor } from '../runtime/device-tensor.ts';
 import { decoderOptions, deviceFeeds, type Policy, policyFeeds } from '../runtime/policy.ts';
 import { createSession, type OnFallback, type Session, type Tensor } from '../runtime/session.ts';
-import { KvCache } from './kv-cache.ts';
+import { DeviceCache } from './device-cache.ts';
+import { KvCache, type Placement } from './kv-cache.ts';
 
 export type Sampling = 'sampled' | 'greedy';
 
@@ -31,9 +34,12 @@ export type DecodeSettings = {
   onFallback?: OnFallback;
 };
 
+/** Where rows keep what they have behind them: in main memory, or on the GPU with the weights. */
+export type Cache = KvCache | DeviceCache;
+
 /** What each row is fed, and how many draws are wanted from its last token's distribution. */
 export type DecodeStep = {
-  /** [B] the next tokens of each row, at least one */
+  /** [B] the next tokens of each row; what is drawn for a row without any means nothing */
   tokens: readonly (readonly number[])[];
   /** [B][R] numbers in (0, 1); ignored when greedy */
   uniforms: readonly (readonly number[])[];
@@ -55,13 +61,11 @@ export type DecodeChunk = {
   temperature: number;
 };
 
-export type DecodeResult = {
+export type Draws = {
   /** [B][R]; of a chunk [B][turns], of which those after a row's queue and before its end are its own */
   tokens: number[][];
   /** [B][R] or [B][turns] log-probability under the sampled distribution, nats */
   logprobs: number[][];
-  /** writes row `from`'s first `count` new keys and values into a cache row and moves its length on */
-  keep(cache: KvCache, row: number, from: number, count: number): void;
 };
 
 /** What `chunk` should be: CUDA has no device tensors, so that its cache crosses from main memory in every run. */
@@ -69,8 +73,8 @@ export function usualChunk(provider: ProviderName): number {
   return provider === 'cuda' ? 16 : 1;
 }
 
-/** One token a row or several, by decode-graph.ts or decode-loop.ts. */
-type Form = 'step' | 'loop';
+/** By decode-graph.ts (on the GPU with the cache written in place) or by decode-loop.ts. */
+type Form = 'step' | 'append-one' | 'append-many' | 'loop';
 
 export class DecodeEngine {
   readonly policy: Policy;
@@ -91,39 +95,72 @@ export class DecodeEngine {
     return this.settings.chunk ?? 1;
   }
 
-  newCache(rows: number): KvCache {
+  newCache(rows: number): Cache {
+    if (this.#memory) return new DeviceCache(rows, this.policy.config, this.#memory);
     const used = this.#used;
     this.#used = undefined;
     return new KvCache(rows, this.policy.config, used);
   }
 
-  /** Takes a cache back that nobody will use again: the next one is made in its memory. */
-  returnCache(cache: KvCache): void {
-    this.#used = cache;
+  /** Takes a cache back that nobody will use again: a GPU's memory is free, of main memory the next one is made. */
+  returnCache(cache: Cache): void {
+    if (cache instanceof DeviceCache) cache.dispose();
+    else this.#used = cache;
   }
 
-  /** One run over the first rows of a cache, or over rows without a past where `cache` is null. */
-  async run(step: DecodeStep, cache: KvCache | null): Promise<DecodeResult> {
-    const B = step.tokens.length;
-    const S = Math.max(...step.tokens.map((tokens) => tokens.length));
-    const past = cache ?? new KvCache(B, this.policy.config);
-    const outputs = await this.#run('step', step.sampling, {
-      ...this.#cacheFeeds(past, B, step.temperature),
-      ...this.#stepFeeds(step, past, B, S),
-    });
-    const draws = outputs.tokens.shape[1];
-    return this.#result(outputs, S, draws, (b, r) => b * draws + r);
+  /** Rows of a cache become copies of rows of another, which is let go. */
+  async handOver(from: Cache, to: Cache, placements: readonly Placement[]): Promise<void> {
+    if (from instanceof DeviceCache) {
+      assert(to instanceof DeviceCache, 'two caches of one engine');
+      if (placements.length > 0) await to.take(from, placements);
+      from.dispose();
+    } else {
+      assert(to instanceof KvCache, 'two caches of one engine');
+      if (placements.length > 0) to.take(from, placements);
+    }
   }
 
-  /** Several tokens a row in one run; the cache must have room for each row's budget. */
-  async runChunk(chunk: DecodeChunk, cache: KvCache): Promise<DecodeResult> {
+  /** One run over the first rows of a cache, which has the tokens behind it afterwards. */
+  async run(step: DecodeStep, cache: Cache): Promise<Draws> {
+    const counts = step.tokens.map((tokens) => tokens.length);
+    const S = Math.max(1, ...counts);
+    const inOrder = [...counts.keys()];
+    if (cache instanceof KvCache) {
+      const outputs = await this.#run('step', step.sampling, {
+        ...cache.feeds(counts.length),
+        ...this.#stepFeeds(step, cache, S, counts.length, inOrder),
+      });
+      cache.append(outputs, counts);
+      return drawsOf(outputs, inOrder);
+    }
+    const { held, places } = await cache.prepare(counts.length, S);
+    const { feeds, into } = cache.feeds();
+    const form = S === 1 ? 'append-one' : 'append-many';
+    const outputs = await this.#run(
+      form,
+      step.sampling,
+      { ...feeds, ...this.#stepFeeds(step, cache, S, held, places) },
+      into,
+    );
+    cache.wrote(counts);
+    return drawsOf(outputs, places);
+  }
+
+  /**
+   * Several tokens a row in one run. How many of them are a row's own shows in what was drawn: `keep` is told, and adds them
+   * to the cache.
+   */
+  async runChunk(chunk: DecodeChunk, cache: Cache): Promise<Draws & { keep(counts: readonly number[]): void }> {
+    assert(cache instanceof KvCache, 'loops read a cache of main memory');
     const B = chunk.queues.length;
+    const inOrder = [...chunk.queues.keys()];
+    cache.reserve(Math.max(...chunk.budgets.map((budget, row) => cache.lengths[row] + budget)));
     const outputs = await this.#run('loop', chunk.sampling, {
-      ...this.#cacheFeeds(cache, B, chunk.temperature),
+      ...cache.feeds(B),
+      ...this.#cacheFeeds(cache, B, inOrder, chunk.temperature),
       ...chunkFeeds(chunk),
     });
-    const turns = outputs.tokens.shape[0];
-    return this.#result(outputs, turns, turns, (b, turn) => turn * B + b);
+    return { ...drawsOf(outputs, inOrder), keep: (counts) => cache.append(outputs, counts) };
   }
 
   async dispose(): Promise<void> {
@@ -132,35 +169,15 @@ export class DecodeEngine {
     if (this.settings.memory === undefined) await this.#memory?.dispose();
   }
 
-  async #run(form: Form, sampling: Sampling, feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> {
+  async #run(
+    form: Form,
+    sampling: Sampling,
+    feeds: Record<string, Tensor | DeviceTensor>,
+    into?: Record<string, DeviceTensor>,
+  ): Promise<Record<string, Tensor>> {
     const session = await this.#session(form, sampling);
     const weights = this.#memory ? await deviceFeeds(this.#memory, this.policy) : policyFeeds(this.policy);
-    return session.run({ ...weights, ...feeds });
-  }
-
-  /** `S`: new slots a row; `at`: where a row's draw stands in the outputs. */
-  #result(
-    outputs: Record<string, Tensor>,
-    S: number,
-    draws: number,
-    at: (b: number, r: number) => number,
-  ): DecodeResult {
-    const { layers } = this.policy.config;
-    const B = outputs[newKey(0)].shape[0];
-    const rows = <T>(read: (index: number) => T) =>
-      Array.from({ length: B }, (_, b) => Array.from({ length: draws }, (_, r) => read(at(b, r))));
-    return {
-      tokens: rows((i) => Number(outputs.tokens.data[i])),
-      logprobs: rows((i) => outputs.logprobs.data[i] as number),
-      keep(target, row, from, count) {
-        target.reserve(target.lengths[row] + count);
-        for (let layer = 0; layer < layers; layer++) {
-          target.write(layer, 0, row, outputs[newKey(layer)].data as Float32Array, from, S, count);
-          target.write(layer, 1, row, outputs[newValue(layer)].data as Float32Array, from, S, count);
-        }
-        target.lengths[row] += count;
-      },
-    };
+    return session.run({ ...weights, ...feeds }, undefined, into);
   }
 
   #session(form: Form, sampling: Sampling): Promise<Session> {
@@ -172,45 +189,45 @@ export class DecodeEngine {
       ...decoderOptions(this.policy, maxTokens, frozen && this.#memory === null, provider),
       sampling,
     };
+    const append = form === 'append-one' ? 'one' : form === 'append-many' ? 'many' : undefined;
     const graph =
       form === 'loop'
         ? buildDecodeLoop(`decode-loop-${sampling}`, options)
-        : buildDecodeGraph(`decode-${sampling}`, options);
+        : buildDecodeGraph(`decode-${sampling}`, { ...options, append });
     const session = createSession(graph, { threads, provider, onFallback });
     this.#sessions.set(key, session);
     return session;
   }
 
-  #cacheFeeds(cache: KvCache, B: number, temperature: number): Record<string, Tensor> {
+  /** `places`: where each row stands among the `B` of the tensors. */
+  #cacheFeeds(cache: Cache, B: number, places: readonly number[], temperature: number): Record<string, Tensor> {
     const P = cache.capacity;
-    const feeds: Record<string, Tensor> = {
+    const lengths = new Float32Array(B);
+    for (const [row, place] of places.entries()) lengths[place] = cache.lengths[row];
+    return {
       slots: { dtype: 'float32', shape: [P], data: Float32Array.from({ length: P }, (_, i) => i) },
-      lengths: { dtype: 'float32', shape: [B, 1, 1, 1], data: Float32Array.from(cache.lengths.subarray(0, B)) },
+      lengths: { dtype: 'float32', shape: [B, 1, 1, 1], data: lengths },
       inverseTemperature: { dtype: 'float32', shape: [], data: Float32Array.of(1 / temperature) },
     };
-    for (let layer = 0; layer < this.policy.config.layers; layer++) {
-      feeds[cacheKey(layer)] = cache.view(layer, 0, B);
-      feeds[cacheValue(layer)] = cache.view(layer, 1, B);
-    }
-    return feeds;
   }
 
-  #stepFeeds(step: DecodeStep, cache: KvCache, B: number, S: number): Record<string, Tensor> {
+  #stepFeeds(step: DecodeStep, cache: Cache, S: number, B: number, places: readonly number[]): Record<string, Tensor> {
     const ids = new BigInt64Array(B * S);
     const positions = new BigInt64Array(B * S);
-    const last = new BigInt64Array(B);
+    const last = BigInt64Array.from({ length: B }, (_, b) => BigInt(b * S));
     const draws = step.uniforms[0]?.length ?? 1;
     const uniforms = new Float32Array(B * draws);
-    for (let b = 0; b < B; b++) {
-      const tokens = step.tokens[b];
+    for (const [row, b] of places.entries()) {
+      const tokens = step.tokens[row];
       for (let s = 0; s < S; s++) {
         ids[b * S + s] = BigInt(tokens[s] ?? 0);
-        positions[b * S + s] = BigInt(Math.min(cache.lengths[b] + s, this.settings.maxTokens - 1));
+        positions[b * S + s] = BigInt(Math.min(cache.lengths[row] + s, this.settings.maxTokens - 1));
       }
-      last[b] = BigInt(b * S + tokens.length - 1);
-      uniforms.set(step.uniforms[b] ?? [], b * draws);
+      last[b] = BigInt(b * S + Math.max(0, tokens.length - 1));
+      uniforms.set(step.uniforms[row] ?? [], b * draws);
     }
     return {
+      ...this.#cacheFeeds(cache, B, places, step.temperature),
       ids: { dtype: 'int64', shape: [B, S], data: ids },
       positions: { dtype: 'int64', shape: [B, S], data: positions },
       causal: this.#causalMask(S),
@@ -227,6 +244,16 @@ export class DecodeEngine {
     this.#causal.set(S, mask);
     return mask;
   }
+}
+
+/** What was drawn for the rows at these places: outputs [B, R], or of a loop [turns, B, 1]. */
+function drawsOf({ tokens, logprobs }: Record<string, Tensor>, places: readonly number[]): Draws {
+  const isLoop = tokens.shape.length === 3;
+  const [B, draws] = isLoop ? [tokens.shape[1], tokens.shape[0]] : tokens.shape;
+  const at = (place: number, draw: number) => (isLoop ? draw * B + place : place * draws + draw);
+  const rows = <T>(read: (index: number) => T) =>
+    places.map((place) => Array.from({ length: draws }, (_, draw) => read(at(place, draw))));
+  return { tokens: rows((i) => Number(tokens.data[i])), logprobs: rows((i) => logprobs.data[i] as number) };
 }
 
 function chunkFeeds({ queues, budgets, stops, uniform, sampling }: DecodeChunk): Record<string, Tensor> {

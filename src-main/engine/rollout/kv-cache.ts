@@ -1,11 +1,16 @@
 /**
  * Keys and values of the tokens that every row of the decode batch has behind it: one array a layer and kind, [rows, KV,
  * P, E]. Row b's first `lengths[b]` slots are valid, the others hold anything finite. P grows in chunks when a row would
- * overflow; rows are moved, never shared. The decode graph reads the first rows in place.
+ * overflow; rows are moved, never shared. The decode graph reads the first rows in place. On a GPU: device-cache.ts.
  */
+import { cacheKey, cacheValue, newKey, newValue } from '../model/decode-graph.ts';
 import type { Tensor } from '../runtime/session.ts';
 
-const CHUNK = 32;
+/** Slots are added by so many at a time, so that the decode graph sees few lengths. */
+export const SLOTS = 32;
+
+/** A row of a cache that becomes a copy of row `from` of another. */
+export type Placement = { row: number; from: number };
 
 export type CacheShape = { layers: number; kvHeads: number; headDim: number };
 
@@ -30,7 +35,7 @@ export class KvCache {
   reserve(length: number): void {
     if (length <= this.capacity) return;
     const { kvHeads, headDim } = this.shape;
-    const capacity = Math.ceil(length / CHUNK) * CHUNK;
+    const capacity = Math.ceil(length / SLOTS) * SLOTS;
     const blocks = this.rows * kvHeads;
     const [before, after] = [this.capacity * headDim, capacity * headDim];
     for (const [i, memory] of this.#memory.entries()) {
@@ -46,34 +51,66 @@ export class KvCache {
     this.capacity = capacity;
   }
 
-  /** The first `rows` rows of layer `layer` as a tensor, a view: index 0 keys, 1 values. */
-  view(layer: number, kind: 0 | 1, rows: number): Tensor {
-    const { kvHeads, headDim } = this.shape;
+  /** The first `rows` rows as feeds of a decode graph, views. */
+  feeds(rows: number): Record<string, Tensor> {
+    const { layers, kvHeads, headDim } = this.shape;
     const shape = [rows, kvHeads, this.capacity, headDim];
-    const data = this.#memory[2 * layer + kind].subarray(0, rows * kvHeads * this.capacity * headDim);
-    return { dtype: 'float32', shape, data };
+    const length = rows * kvHeads * this.capacity * headDim;
+    const view = (memory: Float32Array): Tensor => ({ dtype: 'float32', shape, data: memory.subarray(0, length) });
+    const feeds: Record<string, Tensor> = {};
+    for (let layer = 0; layer < layers; layer++) {
+      feeds[cacheKey(layer)] = view(this.#memory[2 * layer]);
+      feeds[cacheValue(layer)] = view(this.#memory[2 * layer + 1]);
+    }
+    return feeds;
   }
 
-  /**
-   * Writes the first `count` new tokens of row `from` of a graph output [B, KV, S, E] behind row `row`'s length, for one
-   * layer and kind. The caller moves the length on once all layers are written.
-   */
-  write(
-    layer: number,
-    kind: 0 | 1,
-    row: number,
-    fresh: Float32Array,
+  /** Adds the first `counts[b]` new keys and values of row b, from the outputs of a decode graph, [B, KV, S, E] each. */
+  append(outputs: Record<string, Tensor>, counts: readonly number[]): void {
+    const { layers } = this.shape;
+    const fresh = Array.from({ length: 2 * layers }, (_, i) => outputs[(i % 2 === 0 ? newKey : newValue)(i >> 1)]);
+    const tokens = fresh[0].shape[2];
+    const isEmpty = counts.length === this.rows && this.lengths.every((length) => length === 0);
+    if (isEmpty && tokens > this.capacity) {
+      // nothing to keep, and no room: what the graph made is the cache
+      this.#memory = fresh.map(({ data }) => data as Float32Array);
+      this.capacity = tokens;
+    } else {
+      this.reserve(Math.max(...counts.map((count, row) => this.lengths[row] + count)));
+      for (const [i, { data }] of fresh.entries()) {
+        const from = { memory: data as Float32Array, capacity: tokens };
+        for (const [row, count] of counts.entries()) this.#copy(i, from, row, row, this.lengths[row], count);
+      }
+    }
+    for (const [row, count] of counts.entries()) this.lengths[row] += count;
+  }
+
+  /** Rows become copies of rows of another cache. */
+  take(source: KvCache, placements: readonly Placement[]): void {
+    this.reserve(Math.max(...placements.map(({ from }) => source.lengths[from])));
+    for (const [i, memory] of source.#memory.entries()) {
+      const { capacity } = source;
+      for (const { row, from } of placements) this.#copy(i, { memory, capacity }, from, row, 0, source.lengths[from]);
+    }
+    for (const { row, from } of placements) this.lengths[row] = source.lengths[from];
+  }
+
+  /** Of array `i`: the first `count` slots of row `from` of another array, to row `row` from slot `at` on. */
+  #copy(
+    i: number,
+    { memory, capacity }: { memory: Float32Array; capacity: number },
     from: number,
-    tokens: number,
+    row: number,
+    at: number,
     count: number,
   ): void {
     const { kvHeads, headDim } = this.shape;
-    const target = this.#memory[2 * layer + kind];
+    const target = this.#memory[i];
     const length = count * headDim;
     for (let head = 0; head < kvHeads; head++) {
-      let source = (from * kvHeads + head) * tokens * headDim;
-      let to = ((row * kvHeads + head) * this.capacity + this.lengths[row]) * headDim;
-      for (const end = source + length; source < end; ) target[to++] = fresh[source++];
+      let source = (from * kvHeads + head) * capacity * headDim;
+      let to = ((row * kvHeads + head) * this.capacity + at) * headDim;
+      for (const end = source + length; source < end; ) target[to++] = memory[source++];
     }
   }
 

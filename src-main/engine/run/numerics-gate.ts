@@ -198,18 +198,14 @@ export async function continuation(
   const step = { uniforms: rows.map(() => [0.5]), sampling: 'greedy', temperature: 1 } as const;
   const found: number[][] = rows.map(() => []);
   const run = async (tokens: readonly (readonly number[])[]): Promise<void> => {
-    const result = await engine.run({ ...step, tokens }, cache);
-    for (const [row, added] of tokens.entries()) {
-      result.keep(cache, row, row, added.length);
-      found[row].push(...result.tokens[row]);
-    }
+    const drawn = await engine.run({ ...step, tokens }, cache);
+    for (const [row, added] of drawn.tokens.entries()) found[row].push(...added);
   };
   await run(rows.map(({ tokens }) => tokens));
   const last = () => found.map((tokens) => [tokens.at(-1)!]);
   if (engine.chunk === 1) for (let more = 1; more < count; more++) await run(last());
   else {
     const budgets = rows.map(() => count - 1);
-    cache.reserve(rows[0].tokens.length + count);
     const result = await engine.runChunk(
       { ...step, queues: last(), budgets, stops: rows.map(() => []), uniform: () => 0.5 },
       cache,

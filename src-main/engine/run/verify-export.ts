@@ -107,7 +107,6 @@ async function engineGreedy(policy: Policy, probes: number[][], threads: number)
     let next = probe;
     while (made.length < NEW_TOKENS) {
       const result = await engine.run({ tokens: [next], uniforms: [[0.5]], sampling: 'greedy', temperature: 1 }, cache);
-      result.keep(cache, 0, 0, next.length);
       made.push(result.tokens[0][0]);
       next = [result.tokens[0][0]];
     }

@@ -8,8 +8,9 @@
  * is written in place, also where it is an input of the same run; CUDA and DirectML have nothing of the kind.
  */
 import { assert } from '../base/assert.ts';
+import { productOf } from '../graph/dims.ts';
 import { Graph } from '../graph/graph.ts';
-import { mul } from '../graph/ops.ts';
+import { concat, gather, mul, reshape } from '../graph/ops.ts';
 import type { DeviceTensor } from './device-tensor.ts';
 import type { Parameters } from './parameters.ts';
 import { createSession, type Session, type Tensor } from './session.ts';
@@ -40,9 +41,8 @@ export class DeviceMemory {
   async upload({ specs, tensors }: Pick<Parameters, 'specs' | 'tensors'>): Promise<DeviceTensors> {
     const made: Record<string, DeviceTensor> = {};
     for (const { name } of specs) {
-      const { y } = await (await this.#copier('up', tensors[name].shape.length)).runOnDevice({ x: tensors[name], one });
-      this.#owned.add(y);
-      made[name] = y;
+      const copier = await this.#copier('up', tensors[name].shape.length);
+      made[name] = this.#own(await copier.runOnDevice({ x: tensors[name], one }));
     }
     return made;
   }
@@ -57,7 +57,39 @@ export class DeviceMemory {
     return read;
   }
 
-  release(tensors: DeviceTensors): void {
+  /** A tensor [A, B, C, D] of zeros. */
+  async zeros([A, B, C, D]: readonly number[]): Promise<DeviceTensor> {
+    const zerosOf = (shape: readonly number[]): Tensor => ({
+      dtype: 'float32',
+      shape,
+      data: new Float32Array(shape.reduce((product, dim) => product * dim, 1)),
+    });
+    const session = await this.#session('zeros', (graph) => {
+      graph.output(
+        'y',
+        mul(graph.input('a', 'float32', ['A', 'B', 1, 1]), graph.input('b', 'float32', [1, 1, 'C', 'D'])),
+      );
+    });
+    return this.#own(await session.runOnDevice({ a: zerosOf([A, B, 1, 1]), b: zerosOf([1, 1, C, D]) }));
+  }
+
+  /** Vectors [.., E] of one or two tensors, counted through all of them: indices int64 [I..] -> [I.., E]. */
+  async gather(sources: readonly DeviceTensor[], indices: Tensor): Promise<DeviceTensor> {
+    const width = sources[0].shape.at(-1)!;
+    const [rank, ranks] = [indices.shape.length, sources.map(({ shape }) => shape.length)];
+    const session = await this.#session(`gather ${width} ${ranks} ${rank}`, (graph) => {
+      const symbols = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name}${i}`);
+      const vectors = ranks.map((count, i) => {
+        const x = graph.input(`x${i}`, 'float32', [...symbols(`D${i}`, count - 1), width]);
+        return reshape(x, [productOf(x.shape.slice(0, -1)), width]);
+      });
+      graph.output('y', gather(concat(vectors, 0), graph.input('indices', 'int64', symbols('I', rank))));
+    });
+    const feeds = Object.fromEntries(sources.map((source, i) => [`x${i}`, source]));
+    return this.#own(await session.runOnDevice({ ...feeds, indices }));
+  }
+
+  release(tensors: DeviceTensors | readonly DeviceTensor[]): void {
     for (const tensor of Object.values(tensors)) {
       assert(this.#owned.delete(tensor), 'a tensor is released twice');
       tensor.dispose();
@@ -72,20 +104,29 @@ export class DeviceMemory {
     this.#sessions.clear();
   }
 
+  #own({ y }: Record<string, DeviceTensor>): DeviceTensor {
+    this.#owned.add(y);
+    return y;
+  }
+
   /** y = 1 x, a product that no optimizer takes away: the result is a tensor of its own. */
   #copier(way: 'up' | 'down', rank: number): Promise<Session> {
-    const key = `${way} ${rank}`;
-    const known = this.#sessions.get(key);
-    if (known) return known;
-    const graph = new Graph(`copy ${key}`);
-    const x = graph.input(
-      'x',
-      'float32',
-      Array.from({ length: rank }, (_, i) => `D${i}`),
+    const dims = Array.from({ length: rank }, (_, i) => `D${i}`);
+    return this.#session(
+      `copy ${way} ${rank}`,
+      (graph) => graph.output('y', mul(graph.input('x', 'float32', dims), graph.input('one', 'float32', []))),
+      way === 'up',
     );
-    graph.output('y', mul(x, graph.input('one', 'float32', [])));
-    const session = createSession(graph, { threads: 1, provider: 'webgpu', onDevice: way === 'up' });
-    this.#sessions.set(key, session);
+  }
+
+  /** The session of that name; its graph has one result, y. */
+  #session(name: string, build: (graph: Graph) => void, onDevice = true): Promise<Session> {
+    const known = this.#sessions.get(name);
+    if (known) return known;
+    const graph = new Graph(name);
+    build(graph);
+    const session = createSession(graph, { threads: 1, provider: 'webgpu', onDevice });
+    this.#sessions.set(name, session);
     return session;
   }
 }
