@@ -103,16 +103,16 @@ export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Gra
       ),
     ),
   );
-  // a cache in the GPU's memory is written in place
-  const appends = accumulating ? (['one', 'many'] as const) : [undefined];
   const decoding = [full, lora, large, ...others].flatMap((policy) =>
     (['sampled', 'greedy'] as const).flatMap((sampling) =>
-      appends.map((append) =>
-        buildDecodeGraph(`decode-${sampling}`, {
+      [true, false].map((single) =>
+        buildDecodeGraph(`decode-${single ? 'one' : 'several'}-${sampling}`, {
           ...decoderOptions(policy, 64, false, provider),
           sampling,
-          append,
-          lengths: fixed ? { B: 2, S: append === 'one' ? 1 : 3, P: 5, R: 1 } : undefined,
+          single,
+          // a cache in the GPU's memory is written in place
+          append: accumulating,
+          lengths: fixed ? { B: 2, S: single ? 1 : 3, P: 5, R: 1 } : undefined,
         }),
       ),
     ),

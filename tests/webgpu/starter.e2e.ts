@@ -88,10 +88,10 @@ describe('the starter agent leaves no node to the CPU', { skip: noDevice }, () =
     });
 
     for (const sampling of ['sampled', 'greedy'] as const) {
-      for (const append of ['one', 'many'] as const) {
-        test(`decoding ${append} in a row, ${parameters}, ${sampling}`, async (t) => {
-          const options = { ...decoderOptions(policy, 160, false, 'webgpu'), sampling, append };
-          const feeds = { ...policyFeeds(policy), ...decodeFeeds(policy, append === 'one' ? 1 : 3) };
+      for (const single of [true, false]) {
+        test(`decoding ${single ? 'one token' : 'several tokens'} a row, ${parameters}, ${sampling}`, async (t) => {
+          const options = { ...decoderOptions(policy, 160, false, 'webgpu'), sampling, single, append: true };
+          const feeds = { ...policyFeeds(policy), ...decodeFeeds(policy, single ? 1 : 3) };
           const ran = await providersOf(buildDecodeGraph('decode', options), feeds, temporaryFolder(t));
           assert.deepEqual(
             [...ran.keys()],

@@ -48,11 +48,10 @@ export type DecodeOptions = DecoderOptions & {
   sampling: 'sampled' | 'greedy';
   /** fixed lengths instead of free ones: such a graph computes no lengths at run time */
   lengths?: { B: number; S: number; P: number; R: number };
-  /**
-   * Gives back the whole cache with the new keys and values in it, for a caller that lets it be written in place (a GPU's
-   * memory): of one new token a row, or of many.
-   */
-  append?: 'one' | 'many';
+  /** one new token a row (S = 1), which takes fewer nodes */
+  single?: boolean;
+  /** gives back the whole cache with the new keys and values in it, for a caller that lets it be written in place (a GPU's memory) */
+  append?: boolean;
 };
 
 export const cacheKey = (layer: number) => `cache.${layer}.key`;
@@ -75,7 +74,7 @@ export const keptValue = (layer: number) => `kept.${layer}.value`;
 export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
   const graph = new Graph(name);
   const { kvHeads, headDim } = options.config;
-  const { B, S, P, R } = options.lengths ?? { B: 'B', S: options.append === 'one' ? 1 : 'S', P: 'P', R: 'R' };
+  const { B, S, P, R } = options.lengths ?? { B: 'B', S: options.single ? 1 : 'S', P: 'P', R: 'R' };
   const ids = graph.input('ids', 'int64', [B, S]);
   const positions = graph.input('positions', 'int64', [B, S]);
   const slots = graph.input('slots', 'float32', [P]);
@@ -100,7 +99,7 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
     near = nearMask(causal, slidingWindow!);
   }
 
-  const placed = options.append && placing(slots, lengths, S, options.append === 'many' ? tokensSoFar(causal) : null);
+  const placed = options.append && placing(slots, lengths, S, options.single ? null : tokensSoFar(causal));
 
   const stages = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
     const pastKeys = graph.input(cacheKey(layer), 'float32', [B, kvHeads, P, headDim]);
@@ -111,7 +110,8 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
     );
     const pastScores = attentionScores(decoder, queries, pastKeys);
     const past = slides(layer) ? addMask(decoder, pastScores, nearCached) : add(pastScores, cached);
-    const fresh = addMask(decoder, attentionScores(decoder, queries, keys), slides(layer) ? near : causal);
+    const ownScores = attentionScores(decoder, queries, keys);
+    const fresh = options.single ? ownScores : addMask(decoder, ownScores, slides(layer) ? near : causal);
     const shares = softmax(concat([past, fresh], 3));
     const [toPast, toFresh] = graph.node('Split', [shares, parts], { axis: 3 }, '', { sizes: [P, S] });
     return add(matmul(toPast, pastValues, { fused }), matmul(toFresh, values, { fused }));

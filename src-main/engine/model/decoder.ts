@@ -233,6 +233,13 @@ export function attentionScores(decoder: Decoder, queries: Value, keys: Value): 
   return scoreCap === null ? product(scale) : mul(tanh(product(scale / scoreCap)), scoreCap);
 }
 
+/** x as `shape`, its axes in another order, as `result`. Where only axes of length 1 move, no number does. */
+function rearranged(x: Value, shape: Shape, perm: readonly number[], result = perm.map((axis) => shape[axis])): Value {
+  const moving = perm.filter((axis) => shape[axis] !== 1);
+  if (moving.every((axis, i) => i === 0 || moving[i - 1] < axis)) return reshape(x, result);
+  return reshape(transpose(reshape(x, shape), perm), result);
+}
+
 function attention(decoder: Decoder, x: Value, layer: number, attend: Attend): Value {
   const { config } = decoder;
   const { kvHeads, headDim } = config;
@@ -244,21 +251,15 @@ function attention(decoder: Decoder, x: Value, layer: number, attend: Attend): V
   const [queryRows, keyRows, valueRows] = config.fusedProjections
     ? split(project('qkv_proj'), widths, 1)
     : [project('q_proj'), project('k_proj'), project('v_proj')];
-  const folded = (value: Value, shape: Shape, perm: number[]) => transpose(reshape(value, shape), perm);
-
   const turnedQueries = headsInPlace(decoder, queryRows, layer, config.heads, `${module}.q_norm`);
   const turnedKeys = headsInPlace(decoder, keyRows, layer, kvHeads, `${module}.k_norm`);
-  const queries = folded(turnedQueries, [rows, tokens, kvHeads, groups, headDim], [0, 2, 3, 1, 4]);
-  const keys = folded(turnedKeys, [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
-  const values = folded(valueRows, [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
-  const mixed = attend(layer, {
-    queries: reshape(queries, [rows, kvHeads, productOf([groups, tokens]), headDim]),
-    keys,
-    values,
-  });
+  const folded = [rows, kvHeads, productOf([groups, tokens]), headDim];
+  const queries = rearranged(turnedQueries, [rows, tokens, kvHeads, groups, headDim], [0, 2, 3, 1, 4], folded);
+  const byHead = (value: Value) => rearranged(value, [rows, tokens, kvHeads, headDim], [0, 2, 1, 3]);
+  const mixed = attend(layer, { queries, keys: byHead(turnedKeys), values: byHead(valueRows) });
 
-  const byToken = transpose(reshape(mixed, [rows, kvHeads, groups, tokens, headDim]), [0, 3, 1, 2, 4]);
-  const flat = reshape(byToken, [productOf([rows, tokens]), config.heads * headDim]);
+  const byToken = [productOf([rows, tokens]), config.heads * headDim];
+  const flat = rearranged(mixed, [rows, kvHeads, groups, tokens, headDim], [0, 3, 1, 2, 4], byToken);
   return linear(decoder, flat, `${module}.o_proj`, config.outputBias);
 }
 

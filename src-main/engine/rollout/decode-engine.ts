@@ -73,8 +73,8 @@ export function usualChunk(provider: ProviderName): number {
   return provider === 'cuda' ? 16 : 1;
 }
 
-/** By decode-graph.ts (on the GPU with the cache written in place) or by decode-loop.ts. */
-type Form = 'step' | 'append-one' | 'append-many' | 'loop';
+/** By decode-graph.ts, one token a row or several, or by decode-loop.ts. */
+type Form = 'one' | 'several' | 'loop';
 
 export class DecodeEngine {
   readonly policy: Policy;
@@ -125,8 +125,9 @@ export class DecodeEngine {
     const counts = step.tokens.map((tokens) => tokens.length);
     const S = Math.max(1, ...counts);
     const inOrder = [...counts.keys()];
+    const form = S === 1 ? 'one' : 'several';
     if (cache instanceof KvCache) {
-      const outputs = await this.#run('step', step.sampling, {
+      const outputs = await this.#run(form, step.sampling, {
         ...cache.feeds(counts.length),
         ...this.#stepFeeds(step, cache, S, counts.length, inOrder),
       });
@@ -135,7 +136,6 @@ export class DecodeEngine {
     }
     const { held, places } = await cache.prepare(counts.length, S);
     const { feeds, into } = cache.feeds();
-    const form = S === 1 ? 'append-one' : 'append-many';
     const outputs = await this.#run(
       form,
       step.sampling,
@@ -185,15 +185,14 @@ export class DecodeEngine {
     const known = this.#sessions.get(key);
     if (known) return known;
     const { frozen = false, maxTokens, threads, provider, onFallback } = this.settings;
-    const options = {
-      ...decoderOptions(this.policy, maxTokens, frozen && this.#memory === null, provider),
-      sampling,
-    };
-    const append = form === 'append-one' ? 'one' : form === 'append-many' ? 'many' : undefined;
+    // runs of several tokens a row are as fast on weights as inputs: one session with a copy of its own is enough
+    const prepacked = frozen && this.#memory === null && form !== 'several';
+    const options = { ...decoderOptions(this.policy, maxTokens, prepacked, provider), sampling };
+    const shape = { single: form === 'one', append: this.#memory !== null };
     const graph =
       form === 'loop'
         ? buildDecodeLoop(`decode-loop-${sampling}`, options)
-        : buildDecodeGraph(`decode-${sampling}`, { ...options, append });
+        : buildDecodeGraph(`decode-${form}-${sampling}`, { ...options, ...shape });
     const session = createSession(graph, { threads, provider, onFallback });
     this.#sessions.set(key, session);
     return session;

@@ -2,8 +2,8 @@
  * ONNX Runtime sessions, and the only door to onnxruntime-node. A session runs on the thread that calls it and blocks it
  * until the run is over; inputs are read in place, outputs are always copied (onnxruntime-node 1.30.0, pinned).
  *
- * Fixed settings, measured: memory patterns off (same speed, 0.6 of the memory), arena on, no spinning between runs
- * (other threads want the cores: the Python tool, the window).
+ * Fixed settings, measured: memory patterns off (same speed, 0.6 of the memory), arena on; threads spin within a run for about as
+ * long as it takes to wake one up, and never between runs (others want the cores: the Python tool, the window).
  */
 import * as ort from 'onnxruntime-node';
 import { ParetuneError } from '../../contract/errors.ts';
@@ -45,6 +45,12 @@ export type SessionOptions = {
   /** set to have the time of every node written to a file of this prefix when endProfiling is called */
   profilePrefix?: string;
 };
+
+/**
+ * How long a thread looks for work before it sleeps. A small model's decoding is a quarter faster for it; on cores that other
+ * programs keep busy 5 us cost it a twelfth, and ONNX Runtime's default more than half (docs/measurements.md).
+ */
+const SPIN_US = '5';
 
 /** Nodes of a graph that a GPU provider leaves to the CPU. */
 export type OnFallback = (graph: string, nodes: readonly Fallback[]) => void;
@@ -221,7 +227,7 @@ async function openInner(
   name: string,
 ): Promise<ort.InferenceSession> {
   const { provider = 'cpu' } = options;
-  const session: Record<string, unknown> = { intra_op: { allow_spinning: '0' } };
+  const session: Record<string, unknown> = { intra_op: { spin_duration_us: SPIN_US }, force_spinning_stop: '1' };
   if (options.prepack === false) session.disable_prepacking = '1';
   if (provider !== 'cpu' && options.onFallback === undefined) session.disable_cpu_ep_fallback = '1';
   if (options.weightsFolder) session.model_external_initializers_file_folder_path = options.weightsFolder;
