@@ -43,7 +43,7 @@ const folders: Record<string, Folder> = {
   settings: { imports: [], packages: ['yaml'] },
   // models from a hub, for those who ask for one; the tests below keep it the only way there
   hub: { imports: ['engine/base', 'engine/weights'], packages: ['@huggingface/hub'] },
-  'engine-process': { imports: ['engine/*', 'store', 'settings', 'hub'] },
+  'engine-process': { imports: ['engine/*', 'store', 'settings', 'hub'], packages: ['systeminformation'] },
   // plans and judges; the runs themselves are the engine process's
   study: { imports: ['engine/base', 'engine/pareto', 'engine/advantage'] },
   cli: { imports: ['engine-process', 'settings', 'study'], packages: ['commander'] },

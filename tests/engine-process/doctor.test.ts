@@ -1,7 +1,7 @@
 /** What the doctor makes of the GPUs that it found: `ok` is said only where one can be used. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type GpuFinding, gpuOutcome } from '../../src-main/engine-process/commands/doctor.ts';
+import { cardsFound, type GpuFinding, gpuOutcome } from '../../src-main/engine-process/commands/doctor.ts';
 
 const absent: GpuFinding = {
   name: 'webgpu',
@@ -28,4 +28,14 @@ test('a GPU that leaves nodes to the CPU can be used, with a warning', () => {
 
 test('one GPU that agrees with the CPU is enough', () => {
   assert.deepEqual(gpuOutcome([agrees, absent]), { message: `${agrees.message}; ${absent.message}` });
+});
+
+test('graphics cards are named with the memory that is theirs alone, as far as the system knows it', () => {
+  const card = { model: 'RTX 4070', vendor: 'NVIDIA', vram: 12282, vramDynamic: false, driverVersion: '550.54' };
+  assert.equal(cardsFound([]), 'the system names none');
+  assert.equal(
+    cardsFound([card, { model: '', vendor: 'Intel', vram: 128, vramDynamic: true }]),
+    'RTX 4070, 12.9 GB, driver 550.54; Intel, memory of its own unknown',
+  );
+  assert.match(cardsFound([{ ...card, vram: null }]), /memory of its own unknown/);
 });

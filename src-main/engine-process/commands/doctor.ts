@@ -47,6 +47,10 @@ const checks: Record<string, (dataFolder: string) => Promise<Outcome>> = {
     }
     return gpuOutcome(found);
   },
+  async 'Graphics cards'() {
+    const { graphics } = await import('systeminformation');
+    return { message: cardsFound((await graphics()).controllers) };
+  },
   async 'Data folder'(dataFolder) {
     await mkdir(dataFolder, { recursive: true });
     const probe = join(dataFolder, `.doctor-${process.pid}`);
@@ -101,6 +105,20 @@ export type GpuFinding = {
   message: string;
   needs: string;
 };
+
+/** What the system says of a graphics card; MiB, null where it does not know or the memory is the main one. */
+export type Card = { model: string; vendor: string; vram: number | null; vramDynamic: boolean; driverVersion?: string };
+
+/** The cards with their memory, or that there are none: what each can do is the provider's word, not the system's. */
+export function cardsFound(cards: readonly Card[]): string {
+  const described = cards.map(({ model, vendor, vram, vramDynamic, driverVersion }) => {
+    const memory =
+      vram && !vramDynamic ? `${((vram * 2 ** 20) / gigabyte).toFixed(1)} GB` : 'memory of its own unknown';
+    const driver = driverVersion ? [`driver ${driverVersion}`] : [];
+    return [model || vendor || 'unnamed', memory, ...driver].join(', ');
+  });
+  return described.join('; ') || 'the system names none';
+}
 
 /** `ok` only where a GPU can be used; without one the CPU does all, and what is missing is said. */
 export function gpuOutcome(found: readonly GpuFinding[]): Outcome {

@@ -1,5 +1,5 @@
 /**
- * Whether a provider computes what the CPU computes, on the user's own model: logits' log-probabilities, gradients of the
+ * Whether a provider computes what the CPU computes, on the user's own model: logits, log-probabilities, gradients of the
  * training loss, the weights after one optimizer step, and greedy continuations through the cache. Its answer decides
  * whether a run may use the provider, and is kept with the run.
  *
@@ -10,12 +10,14 @@ import type { ProviderName } from '../../contract/providers.ts';
 import { describeFallbacks } from '../runtime/capabilities.ts';
 import type { OnFallback } from '../runtime/session.ts';
 import { randomStream } from '../base/random.ts';
+import { DeviceMemory } from '../runtime/device-memory.ts';
 import { DecodeEngine, usualChunk } from '../rollout/decode-engine.ts';
 import { makeParameters } from '../runtime/parameters.ts';
 import { type Policy, trainable } from '../runtime/policy.ts';
 import { norm2 } from '../train/adamw.ts';
 import type { TrainRow } from '../train/pack-batch.ts';
 import { Trainer, type TrainerSettings } from '../train/trainer.ts';
+import { sequenceLogits } from './sequence-logits.ts';
 
 /** One comparison with the CPU: `difference` in the unit that `measure` names, passed when at most `tolerance`. */
 export type NumericsCheck = { name: string; difference: number; tolerance: number; measure: string };
@@ -29,7 +31,7 @@ export type NumericsReport = {
 };
 
 /** Allowed differences of float32 kernels: another order of additions, nothing more. */
-const tolerances = { logprobs: 2e-4, loss: 1e-5, gradient: 1e-3, step: 1e-2, greedy: 0 } as const;
+const tolerances = { logits: 1e-4, logprobs: 2e-4, loss: 1e-5, gradient: 1e-3, step: 1e-2, greedy: 0 } as const;
 
 const ROWS = 4;
 const PROMPT = 12;
@@ -56,7 +58,14 @@ export function agrees(checks: readonly NumericsCheck[]): boolean {
 
 /** What is computed of one policy in two ways, held against one another. */
 export function compareNumbers(found: Numbers, expected: Numbers): NumericsCheck[] {
+  const largestLogit = expected.logits.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
   return [
+    {
+      name: 'logits',
+      difference: largestDifference(found.logits, expected.logits) / largestLogit,
+      tolerance: tolerances.logits,
+      measure: 'share of the largest',
+    },
     {
       name: 'log-probabilities',
       difference: largestDifference(found.logprobs, expected.logprobs),
@@ -124,6 +133,8 @@ export function requireAgreement(report: NumericsReport): void {
 }
 
 export type Numbers = {
+  /** of the first row's tokens */
+  logits: Float32Array;
   /** of all trained tokens, row by row, nats */
   logprobs: number[];
   loss: number;
@@ -144,19 +155,24 @@ export async function numbersOf(
 ): Promise<Numbers> {
   const trained = withOwnTrainable(policy);
   const maxTokens = Math.min(PROMPT + CONTINUED, policy.config.maxPositions);
+  // what training leaves alone is on the GPU once
+  const memory = provider === 'webgpu' ? new DeviceMemory() : undefined;
   const settings: TrainerSettings = {
     ...{ objective: 'supervised', aggregation: 'batch-token', maxGradNorm: 1, microBatchTokens: 4096 },
-    ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxTokens, threads, provider, onFallback },
+    ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxTokens, threads, provider, onFallback, memory },
   };
   const rows = probesOf(policy);
   const trainer = new Trainer(trained, settings);
-  const engine = new DecodeEngine(policy, { threads, maxTokens, provider, chunk: usualChunk(provider), onFallback });
+  const chunk = usualChunk(provider);
+  const engine = new DecodeEngine(policy, { threads, maxTokens, provider, chunk, onFallback, memory });
   try {
     const { gradient, metrics } = await trainer.gradient(rows);
     const copy = Float32Array.from(gradient);
     const before = Float32Array.from(trainable(trained).flat);
     await trainer.update(rows, RATE);
+    const [logits] = await sequenceLogits(policy, [rows[0].tokens], { threads, provider, onFallback, memory });
     return {
+      logits,
       logprobs: metrics.logprobs.flatMap((row) => [...row]),
       loss: metrics.loss,
       gradient: copy,
@@ -166,6 +182,7 @@ export async function numbersOf(
   } finally {
     await engine.dispose();
     await trainer.dispose();
+    await memory?.dispose();
   }
 }
 

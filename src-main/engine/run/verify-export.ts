@@ -5,11 +5,10 @@
 import { join } from 'node:path';
 import { ParetuneError } from '../../contract/errors.ts';
 import { randomStream } from '../base/random.ts';
-import { buildSequenceGraph } from '../model/sequence-graph.ts';
 import { DecodeEngine } from '../rollout/decode-engine.ts';
-import { decoderOptions, type Policy, policyFeeds } from '../runtime/policy.ts';
-import { createSession, openSession, type Session, type Tensor } from '../runtime/session.ts';
-import { packBatch } from '../train/pack-batch.ts';
+import type { Policy } from '../runtime/policy.ts';
+import { openSession, type Session, type Tensor } from '../runtime/session.ts';
+import { sequenceLogits } from './sequence-logits.ts';
 import { asStored, type ExportVariant, variantFile } from './export-variants.ts';
 
 export type VariantCheck = {
@@ -39,13 +38,13 @@ export async function verifyExport(
   const probes = Array.from({ length: PROBES }, () =>
     Array.from({ length: PROBE_TOKENS }, () => random.int(0, policy.config.vocabSize - 1)),
   );
-  const logits = await engineLogits(policy, probes, threads);
+  const logits = await sequenceLogits(policy, probes, { threads });
   const greedy = await engineGreedy(policy, probes, threads);
   const checks: VariantCheck[] = [];
   for (const variant of variants) {
     const session = await openSession(join(folder, 'onnx', variantFile[variant]), { threads }, `export ${variant}`);
     try {
-      const stored = await engineLogits(asStored(policy, variant), probes, threads);
+      const stored = await sequenceLogits(asStored(policy, variant), probes, { threads });
       let logitDifference = 0;
       let storedDifference = 0;
       let largest = 0;
@@ -77,25 +76,6 @@ export async function verifyExport(
     }
   }
   return checks;
-}
-
-/** Logits [T - 1, V] of each probe: those that predict its tokens from the second on. */
-async function engineLogits(policy: Policy, probes: number[][], threads: number): Promise<Float32Array[]> {
-  const {
-    graph,
-    logits: [logits],
-  } = buildSequenceGraph('probe', decoderOptions(policy, PROBE_TOKENS));
-  graph.output('logits', logits);
-  const session = await createSession(graph, { threads });
-  const results: Float32Array[] = [];
-  for (const tokens of probes) {
-    const trained = tokens.map((_, t) => t).slice(1);
-    const [{ feeds }] = packBatch([{ tokens, trained, advantage: 0 }], [1], 1);
-    const outputs = await session.run({ ...policyFeeds(policy), ...feeds });
-    results.push(outputs.logits.data as Float32Array);
-  }
-  await session.dispose();
-  return results;
 }
 
 async function engineGreedy(policy: Policy, probes: number[][], threads: number): Promise<number[][]> {
