@@ -172,6 +172,9 @@ export function agentCommands(program: Command): void {
         session.print(
           `${result.demonstrations} demonstrations (${result.leftOut} left out, ${result.heldOut} kept for selection and report), ${result.steps} updates, loss ${result.loss.before.toFixed(3)} -> ${result.loss.after.toFixed(3)}, ${duration(result.seconds * 1000)}`,
         );
+        if (result.before > 0) session.print(`went on from update ${result.before}`);
+        if (result.steps < result.of)
+          session.print(`stopped at update ${result.steps} of ${result.of}; the same command goes on from there`);
         session.print(
           `saved in ${result.folder}${tryNext(`eval --model ${result.folder} --task PROBLEMS.jsonl`, `tune --model ${result.folder} --task PROBLEMS.jsonl`)}`,
         );

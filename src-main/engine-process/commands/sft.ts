@@ -1,20 +1,24 @@
 /**
  * `sft`: supervised training of a model on demonstrations, saved as a model folder of its own. The warm start of an agent
- * that does not know its tools yet.
+ * that does not know its tools yet. A training that is stopped leaves a model as it is by then, one that is killed its last
+ * checkpoint; the same command goes on from there.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
-import { makePolicy, mergedWeights } from '../../engine/runtime/policy.ts';
+import { makePolicy, mergedWeights, trainable } from '../../engine/runtime/policy.ts';
 import { readDemonstrations, type ToolTraces, toolTraces } from '../../engine/tasks/tool-traces.ts';
 import { closeTools, makeTools } from '../../engine/tools/registry.ts';
+import { adamwState } from '../../engine/train/adamw.ts';
+import { hashTensors } from '../../engine/train/checkpoint.ts';
 import { supervisedDefaults, supervisedRow, trainSupervised } from '../../engine/train/supervised.ts';
 import { writeSafetensors } from '../../engine/weights/safetensors.ts';
 import { openAgentOf } from '../agents.ts';
 import { defineCommand } from '../command.ts';
 import { threadsOf } from '../drive-run.ts';
 import { importRecordName } from '../model-copy.ts';
+import { endTraining, hashOf, openTraining, restoreTraining, saveTraining } from '../unfinished-training.ts';
 
 export type SftResult = {
   folder: string;
@@ -23,11 +27,18 @@ export type SftResult = {
   leftOut: number;
   /** rows of the files that the tasks keep for selection and report; 0 for chats, which have no splits */
   heldOut: number;
+  /** updates made, of those asked for: fewer where it was stopped */
   steps: number;
+  of: number;
+  /** updates of an earlier call that this one went on from */
+  before: number;
   seconds: number;
   /** mean negative log-likelihood of the trained tokens, nats: first and last step */
   loss: { before: number; after: number };
 };
+
+/** What a killed training loses at most. */
+const SAVE_EVERY_MS = 60_000;
 
 /** Files of a model folder that training does not change. */
 const COPIED = /\.(json|jinja|model|txt)$/;
@@ -49,9 +60,6 @@ export const command = defineCommand({
   }),
   async run(payload, context): Promise<SftResult> {
     const began = performance.now();
-    if (existsSync(payload.to) && readdirSync(payload.to).length > 0) {
-      throw new ParetuneError('usage', `${payload.to} is not empty.`, { hint: 'Name a new folder with --to.' });
-    }
     const agent = openAgentOf(context.dataFolder, payload.model);
     context.progress({ label: 'reading demonstrations', done: 0, total: 0 });
     const { demonstrations, toolNames, skipped, heldOut } = await readAll(payload);
@@ -64,41 +72,66 @@ export const command = defineCommand({
     const rows = encoded.filter((row) => row !== null);
 
     const lora = payload.loraRank > 0 ? { rank: payload.loraRank, alpha: 2 * payload.loraRank, targets: LINEAR } : null;
-    const policy = makePolicy(agent.config, agent.folder.readWeights(), lora, payload.seed);
-    const loss = { before: Number.NaN, after: Number.NaN };
-    let done = 0;
-    const training = trainSupervised(policy, rows, {
-      ...supervisedDefaults,
-      steps: payload.steps,
-      batchSize: Math.min(payload.batchSize, rows.length),
-      learningRate: payload.learningRate,
-      warmupSteps: Math.min(supervisedDefaults.warmupSteps, Math.ceil(payload.steps / 10)),
-      maxTokens: payload.maxTokens,
-      threads: threadsOf(payload.threads),
-      seed: payload.seed,
+    const weights = agent.folder.readWeights();
+    const policy = makePolicy(agent.config, weights, lora, payload.seed);
+    const { to, threads, demonstrations: files, model, ...settings } = payload;
+    const training = openTraining(to, {
+      ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)])),
+      model: hashTensors(new Map([...weights].map(([name, { shape, data }]) => [name, { shape: [...shape], data }]))),
+      demonstrations: hashOf(rows),
     });
-    for await (const step of training) {
-      if (step.step === 1) loss.before = step.loss;
-      loss.after = step.loss;
+    const trained = { policy, optimizer: adamwState(trainable(policy).flat.length) };
+    const before = restoreTraining(training, trained);
+    const loss = before?.loss ?? { first: Number.NaN, last: Number.NaN };
+    let done = before?.step ?? 0;
+    let savedAt = performance.now();
+    const updates = trainSupervised(
+      policy,
+      rows,
+      {
+        ...supervisedDefaults,
+        steps: payload.steps,
+        batchSize: Math.min(payload.batchSize, rows.length),
+        learningRate: payload.learningRate,
+        warmupSteps: Math.min(supervisedDefaults.warmupSteps, Math.ceil(payload.steps / 10)),
+        maxTokens: payload.maxTokens,
+        threads: threadsOf(threads),
+        seed: payload.seed,
+      },
+      { steps: done, optimizer: trained.optimizer },
+    );
+    for await (const step of updates) {
+      if (step.step === 1) loss.first = step.loss;
+      loss.last = step.loss;
       done = step.step;
       context.progress({ label: 'learning', done, total: payload.steps, note: `loss ${step.loss.toFixed(3)}` });
       if (context.signal.aborted) break;
+      if (performance.now() - savedAt < SAVE_EVERY_MS) continue;
+      saveTraining(training, trained, done, loss);
+      savedAt = performance.now();
     }
-    mkdirSync(payload.to, { recursive: true });
+    const ended = done === payload.steps;
+    if (!ended) saveTraining(training, trained, done, loss);
     for (const name of readdirSync(agent.folder.folder)) {
       if (COPIED.test(name) && !name.endsWith('.index.json') && name !== importRecordName) {
         cpSync(join(agent.folder.folder, name), join(payload.to, name));
       }
     }
-    writeSafetensors(join(payload.to, 'model.safetensors'), mergedWeights(policy));
+    const path = join(payload.to, 'model.safetensors');
+    // that of a stopped training makes room for the next
+    rmSync(path, { force: true });
+    writeSafetensors(path, mergedWeights(policy));
+    if (ended) endTraining(training);
     return {
       folder: payload.to,
       demonstrations: rows.length,
       leftOut: skipped + encoded.length - rows.length,
       heldOut,
       steps: done,
+      of: payload.steps,
+      before: before?.step ?? 0,
       seconds: Math.round((performance.now() - began) / 100) / 10,
-      loss,
+      loss: { before: loss.first, after: loss.last },
     };
   },
 });

@@ -5,13 +5,9 @@
 import type { Group, ScoredTrajectory } from '../../contract/records.ts';
 import { providerOf } from '../../contract/providers.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
-import { elementCount } from '../runtime/parameters.ts';
 import { type Policy, trainable } from '../runtime/policy.ts';
-import { loadCheckpoint } from '../train/checkpoint.ts';
 import type { TrainRow } from '../train/pack-batch.ts';
 import { Trainer, type TrainerSettings, type UpdateMetrics } from '../train/trainer.ts';
-import { fillTrainable, tensorFiles } from './load-policy.ts';
-import type { RunState } from './run-state.ts';
 
 /** The trainer that a configuration asks for. */
 export function newTrainer(
@@ -98,19 +94,4 @@ function rememberTrainer(trainer: Trainer): () => Promise<void> {
     optimizer.updates = updates;
     await trainer.changed();
   };
-}
-
-/** Puts a trainer where a checkpoint was, and answers with the run's state there. */
-export function restoreTrainer({ policy, optimizer }: Trainer, folder: string): RunState {
-  const { weights, moments, state } = loadCheckpoint(folder, tensorFiles);
-  fillTrainable(policy, weights, folder);
-  let offset = 0;
-  for (const { name, shape } of trainable(policy).specs) {
-    optimizer.m.set(moments.first.get(name)!.data, offset);
-    optimizer.v.set(moments.second.get(name)!.data, offset);
-    offset += elementCount(shape);
-  }
-  const restored = state as unknown as RunState;
-  optimizer.updates = restored.optimizerUpdates;
-  return restored;
 }

@@ -11,7 +11,9 @@ import { scheduledRate } from '../train/adamw.ts';
 import { hashTensors } from '../train/checkpoint.ts';
 import type { UpdateMetrics } from '../train/trainer.ts';
 import type { Agent } from './agent.ts';
-import { newTrainer, restoreTrainer, updatePolicy } from './policy-update.ts';
+import { newTrainer, updatePolicy } from './policy-update.ts';
+import type { RunState } from './run-state.ts';
+import { restoreTrained } from './trainer-checkpoint.ts';
 
 /** An update that was made again: what it measured, and the hash of the trainable weights after it. */
 export type Replayed = { metrics: UpdateMetrics; weightsHash: string };
@@ -28,7 +30,7 @@ export async function replay(
   const start = agent.newPolicy(config.train.parameters === 'lora' ? config.train.lora : null, config.seed);
   const trainer = newTrainer(config, policy, threads);
   try {
-    const { step } = restoreTrainer(trainer, checkpointFolder);
+    const { step } = restoreTrained<RunState>(trainer, checkpointFolder);
     const replayed: Replayed[] = [];
     for (const [i, groups] of steps.entries()) {
       const rate = scheduledRate(config.train, step + i, config.steps);

@@ -7,7 +7,7 @@
  * the loop builds on can be lost; commands (stop, new prices) take effect between two steps. The same configuration, seed
  * and machine give the same events, however often the run was interrupted.
  */
-import type { Group, Json, PolicyPoint, Problem, ScoredTrajectory } from '../../contract/records.ts';
+import type { Group, PolicyPoint, Problem, ScoredTrajectory } from '../../contract/records.ts';
 import { providerOf } from '../../contract/providers.ts';
 import type { RunConfig } from '../../contract/run-config.ts';
 import type { RunEvent, RunFacts } from '../../contract/run-events.ts';
@@ -19,17 +19,16 @@ import { emptyFewest } from '../reward/fewest.ts';
 import { scoreGroups } from '../reward/score-groups.ts';
 import { collectTrajectories, type RolloutSettings } from '../rollout/collect.ts';
 import { copyPolicy, type Policy, trainable } from '../runtime/policy.ts';
-import { makeParameters, parameterCount, tensorMap } from '../runtime/parameters.ts';
+import { parameterCount } from '../runtime/parameters.ts';
 import { requireDevice } from '../runtime/providers.ts';
 import { runtimeVersion } from '../runtime/session.ts';
 import { scheduledRate } from '../train/adamw.ts';
-import { listCheckpoints, pruneCheckpoints, saveCheckpoint } from '../train/checkpoint.ts';
+import { listCheckpoints, pruneCheckpoints } from '../train/checkpoint.ts';
 import type { Agent } from './agent.ts';
 import type { Environment } from './environment.ts';
 import { type EvaluatedTrajectory, gradeGroups, policyPoint, rollOut, ungradedNote } from './evaluate.ts';
-import { tensorFiles } from './load-policy.ts';
 import { evaluationSeed } from './measure-policy.ts';
-import { restoreTrainer, trainRow, updatePolicy, wentThrough } from './policy-update.ts';
+import { trainRow, updatePolicy, wentThrough } from './policy-update.ts';
 import {
   closeComputing,
   computed,
@@ -41,6 +40,7 @@ import {
 import { checkHealth, checkPoint, checkRollouts, requireNumbers } from './run-health.ts';
 import { stepMetrics } from './step-metrics.ts';
 import { checkpointsToKeep, firstState, type RunState, withPoint } from './run-state.ts';
+import { restoreTrained, saveTrained } from './trainer-checkpoint.ts';
 
 export type RunDependencies = {
   runId: string;
@@ -355,19 +355,8 @@ async function klToStart(run: Run, evaluated: readonly EvaluatedTrajectory[]): P
 
 /** Saves everything the run needs to go on; keeps the last few checkpoints and those of the frontier. */
 async function* checkpoint(run: Run): AsyncGenerator<RunEvent> {
-  const { config, deps, policy, trainer, state } = run;
-  const { specs } = trainable(policy);
-  const { m, v } = trainer.optimizer;
-  const saved = saveCheckpoint(
-    deps.runFolder,
-    {
-      step: state.step,
-      weights: tensorMap(trainable(policy)),
-      moments: { first: tensorMap(makeParameters(specs, m)), second: tensorMap(makeParameters(specs, v)) },
-      state: state as unknown as Json,
-    },
-    tensorFiles,
-  );
+  const { config, deps, trainer, state } = run;
+  const saved = saveTrained(deps.runFolder, trainer, state.step, state);
   const steps = listCheckpoints(deps.runFolder).map((record) => record.step);
   const keep = checkpointsToKeep(steps, state, config.checkpoint.keepLast);
   yield { kind: 'checkpoint', runId: deps.runId, checkpoint: saved, dropped: steps.filter((step) => !keep.has(step)) };
@@ -414,5 +403,5 @@ function openRun(config: RunConfig, deps: RunDependencies): Run {
 
 /** Weights, moments and memory of a checkpoint into a freshly opened run. */
 function restore(run: Run, folder: string): void {
-  run.state = restoreTrainer(run.trainer, folder);
+  run.state = restoreTrained<RunState>(run.trainer, folder);
 }

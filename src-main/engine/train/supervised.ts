@@ -5,8 +5,8 @@
  */
 import { ParetuneError } from '../../contract/errors.ts';
 import { randomStream } from '../base/random.ts';
-import type { Policy } from '../runtime/policy.ts';
-import { scheduledRate } from './adamw.ts';
+import { type Policy, trainable } from '../runtime/policy.ts';
+import { type AdamWState, adamwState, scheduledRate } from './adamw.ts';
 import type { TrainRow } from './pack-batch.ts';
 import { Trainer } from './trainer.ts';
 
@@ -54,11 +54,15 @@ export function supervisedRow({ tokens, mask }: EncodedDemonstration, maxTokens:
   return tokens.length > maxTokens || trained.length === 0 ? null : { tokens, trained, advantage: 1 };
 }
 
-/** Trains the policy in place, in shuffled passes over the rows. Throws `diverged` when the loss is no longer a number. */
+/**
+ * Trains the policy in place, in shuffled passes over the rows; `begun` is a training of which so many steps are done, with the
+ * optimizer that made them, and moves on with it. Throws `diverged` when the loss is no longer a number.
+ */
 export async function* trainSupervised(
   policy: Policy,
   rows: readonly TrainRow[],
   settings: SupervisedSettings,
+  begun: { steps: number; optimizer: AdamWState } = { steps: 0, optimizer: adamwState(trainable(policy).flat.length) },
 ): AsyncGenerator<SupervisedStep, void> {
   if (rows.length === 0) {
     throw new ParetuneError('bad-data', 'There is no demonstration to learn from.', {
@@ -71,6 +75,7 @@ export async function* trainSupervised(
     objective: 'supervised',
     aggregation: 'batch-token',
   });
+  trainer.optimizer = begun.optimizer;
   try {
     let order: TrainRow[] = [];
     for (let step = 0, pass = 0; step < settings.steps; step++) {
@@ -79,6 +84,7 @@ export async function* trainSupervised(
       }
       const batch = order.slice(0, settings.batchSize);
       order = order.slice(settings.batchSize);
+      if (step < begun.steps) continue;
       const metrics = await trainer.update(batch, scheduledRate(settings, step, settings.steps));
       if (!Number.isFinite(metrics.loss)) {
         throw new ParetuneError('diverged', `The loss became ${metrics.loss} in supervised step ${step + 1}.`, {
