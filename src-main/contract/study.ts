@@ -55,6 +55,8 @@ export const studySchema = z.strictObject({
   name,
   title: z.string().min(1).max(200),
   questions: z.record(z.string(), z.string()),
+  /** Markdown paragraphs of the report: what its numbers say in words, and what was measured beside the study */
+  notes: z.array(z.string().max(4000)).default([]),
   /** settings of every run; a cell's, a variant's and a method's go on top, in this order */
   base: settings,
   /** a start agent on tasks */

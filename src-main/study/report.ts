@@ -14,6 +14,7 @@ export function reportFiles(summary: StudySummary, command: string, name = 'repo
   const folder = name === 'report.md' ? '' : `${name.replace(/\.md$/, '')}/`;
   const parts = [
     heading(summary, command),
+    summary.notes.length > 0 ? ['## In words', ...summary.notes].join('\n\n') : '',
     questions(summary),
     ...summary.tables.map((table) => section(table, summary, figures, folder)),
     duels(summary),

@@ -51,6 +51,7 @@ export type StudySummary = {
   name: string;
   title: string;
   questions: Record<string, string>;
+  notes: readonly string[];
   runs: { planned: number; done: number; otherSettings: number };
   notRun: { block: string; planned: number; done: number }[];
   /** every run that is missing, seeds together */
@@ -107,6 +108,7 @@ export function summarize(study: Study, shards: ReadonlyMap<string, Shard>): Stu
     name: study.name,
     title: study.title,
     questions: study.questions,
+    notes: study.notes,
     runs: { planned: runs.length, done: done.length, otherSettings: others },
     notRun: [...Map.groupBy(runs, ({ block }) => block)].map(([block, members]) => ({
       block,

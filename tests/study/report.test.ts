@@ -40,6 +40,13 @@ test('a report lists every missing run, and answers no question before all its r
   assert.doesNotMatch(complete, /not yet|Not yet|nswered/i);
 });
 
+test('what people read out of the numbers stands before the questions, and not where there is nothing', () => {
+  const summary = summarize({ ...small, notes: ['hvg is *cheaper*.', 'See [more](more.md).'] }, some);
+  const report = reportFiles(summary, 'x').get('report.md')!;
+  assert.ok(report.includes('## In words\n\nhvg is *cheaper*.\n\nSee [more](more.md).\n\n## The questions'));
+  assert.doesNotMatch(reportFiles(summarize(small, some), 'x').get('report.md')!, /In words/);
+});
+
 test('a report under another name has its figures in a folder of that name', () => {
   const files = reportFiles(summarize(small, some), 'x', 'results.md');
   assert.match(files.get('results.md')!, /\]\(results\/over-frontier\.svg\)/);
