@@ -19,6 +19,7 @@ import { install, paint } from '../browser/measure-window.ts';
 import { buildWindow, chromiumPath, launch } from '../browser/open-window.ts';
 import { serve } from '../browser/serve.ts';
 import { fillStore } from './fill-store.ts';
+import { powerTable, type Row } from './power-law.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -30,9 +31,6 @@ const { values: options } = parseArgs({
 const sizes = options.sizes.split(',').map(Number);
 const folder = mkdtempSync(join(tmpdir(), 'paretune-growth-'));
 
-/** One row of a table: what was measured, in milliseconds, for each size. */
-type Row = { name: string; ms: number[] };
-
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 function cpuMs(work: () => unknown, times = 5): number {
@@ -43,15 +41,6 @@ function cpuMs(work: () => unknown, times = 5): number {
     return (user + system) / 1000;
   });
   return median(taken);
-}
-
-/** b of ms = a size^b, by least squares of the logarithms. */
-function exponent(at: readonly number[], ms: readonly number[]): number {
-  const points = at.map((size, i) => [Math.log(size), Math.log(Math.max(ms[i], 0.01))]);
-  const mean = (k: number) => points.reduce((sum, point) => sum + point[k], 0) / points.length;
-  const [mx, my] = [mean(0), mean(1)];
-  const over = points.reduce((sum, [x, y]) => sum + (x - mx) * (y - my), 0);
-  return over / points.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);
 }
 
 /** Fills a data folder (or finds it filled) and times the store: writing by its own clock, reading by CPU time. */
@@ -127,16 +116,6 @@ function sphere(n: number, m: number): number[][] {
   });
 }
 
-function table(head: string[], rows: Row[], at: readonly number[]): string {
-  const show = (ms: number) =>
-    ms < 10 ? ms.toFixed(2) : ms < 100 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en');
-  return [
-    `| ${head.join(' | ')} | exponent |`,
-    `|${' --- |'.repeat(head.length + 1)}`,
-    ...rows.map(({ name, ms }) => `| ${name} | ${ms.map(show).join(' | ')} | ${exponent(at, ms).toFixed(2)} |`),
-  ].join('\n');
-}
-
 try {
   const executable = chromiumPath();
   const renderer = join(folder, 'renderer');
@@ -177,7 +156,7 @@ How each is measured is in [tests/bench/growth.ts](../tests/bench/growth.ts). Th
 
 ${sizes.map((size, i) => `${count(size)} trajectories are ${count(steps[i])} steps`).join(', ')}; at most 2,000 of them are measured.
 
-${table(
+${powerTable(
   ['', ...sizes.map(count)],
   [...rows].map(([name, ms]) => ({ name, ms })),
   sizes,
@@ -187,7 +166,7 @@ ${table(
 
 No point dominates another, the hard case.
 
-${table(['', ...objectives.map(String)], pareto, objectives)}
+${powerTable(['', ...objectives.map(String)], pareto, objectives)}
 `;
   writeFileSync(options.to, text);
   console.error(`written to ${options.to}`);

@@ -35,6 +35,8 @@ const { values, positionals } = parseArgs({
     'prompt-len': number(32),
     'new-tokens': number(64),
     steps: number(6),
+    /** tokens that all prompts begin with, as the description of tools is */
+    shared: number(0),
     /** rank of the adapter, 0 for none */
     lora: number(0),
     /** 1 keeps the weights prepacked inside the decoding session, as a run with an adapter does */
@@ -124,7 +126,9 @@ async function rollouts(step: number): Promise<TrainRow[]> {
 }
 
 function problem(id: string): Problem {
-  const content = Array.from({ length: promptLength }, () => random.int(2, config.vocabSize - 1)).join(' ');
+  const beginning = Array.from({ length: option('shared') }, (_, i) => 2 + (i % (config.vocabSize - 2)));
+  const own = Array.from({ length: promptLength - beginning.length }, () => random.int(2, config.vocabSize - 1));
+  const content = [...beginning, ...own].join(' ');
   return {
     id,
     task: 'bench',
@@ -152,12 +156,17 @@ const work: Record<string, (step: number, rows: TrainRow[]) => Promise<unknown>>
 };
 const fixed = await rollouts(-1);
 const times: number[] = [];
+const cpuTimes: number[] = [];
 for (let step = 0; step < WARM_UP + option('steps'); step++) {
   const from = performance.now();
+  const cpu = process.cpuUsage();
   await work[what](step, fixed);
-  if (step >= WARM_UP) times.push((performance.now() - from) / 1000);
+  if (step < WARM_UP) continue;
+  times.push((performance.now() - from) / 1000);
+  const { user, system } = process.cpuUsage(cpu);
+  cpuTimes.push((user + system) / 1e6);
 }
-times.sort((a, b) => a - b);
+for (const all of [times, cpuTimes]) all.sort((a, b) => a - b);
 const median = times[times.length >> 1];
 const sequences = option('prompts') * option('group');
 const tokens = { train: sequences * length, prefill: option('prompts') * promptLength }[what] ?? sequences * newTokens;
@@ -166,6 +175,7 @@ console.log(
     peer: `paretune on onnxruntime ${runtimeVersion}`,
     step_s: median,
     fastest_s: times[0],
+    cpu_s: cpuTimes[cpuTimes.length >> 1],
     tokens_per_s: tokens / median,
     peak_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     params: policy.base.flat.length,
