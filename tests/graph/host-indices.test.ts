@@ -92,18 +92,23 @@ test('a scatter along spread indices adds as before', async () => {
 
 test('a whole training graph gives the same loss and gradients, bit for bit', async () => {
   const random = randomStream(2, 'rows');
-  const rows = [9, 7, 4].map((length) => ({
-    tokens: Array.from({ length }, () => Math.floor(random.next() * 96)),
-    trained: [2, 3],
-    advantage: random.normal(),
-    oldLogprobs: [-3, -4],
-    referenceLogprobs: [-4, -3],
-  }));
+  const beginning = Array.from({ length: 20 }, () => random.int(0, 95));
+  const rowsAfter = (first: readonly number[]) =>
+    [9, 7, 4].map((length) => ({
+      tokens: [...first, ...Array.from({ length }, () => random.int(0, 95))],
+      trained: [first.length + 2, first.length + 3],
+      advantage: random.normal(),
+      oldLogprobs: [-3, -4],
+      referenceLogprobs: [-4, -3],
+    }));
   const objective = { ...policyObjective, importance: 'sequence' } as const;
-  for (const policy of Object.values(smallPolicies())) {
-    const graph = trainingGraph(policy, { ...trainerSettings, objective });
-    const [batch] = packBatch(rows, [0.2, 0.2, 0.2], 2048);
-    const { expected, found } = await bothWays(graph, { ...policyFeeds(policy), ...batch.feeds });
-    assert.deepEqual(found, expected);
-  }
+  for (const policy of Object.values(smallPolicies()))
+    for (const first of [[], beginning]) {
+      const branches = first.length > 0;
+      const graph = trainingGraph(policy, { ...trainerSettings, objective }, { branches });
+      const [batch] = packBatch(rowsAfter(first), [0.2, 0.2, 0.2], 2048, 32);
+      assert.equal(batch.branches, branches);
+      const { expected, found } = await bothWays(graph, { ...policyFeeds(policy), ...batch.feeds });
+      assert.deepEqual(found, expected);
+    }
 });

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { causalMask } from '../../src-main/engine/model/causal-mask.ts';
-import { packBatch, type TrainRow, tokenWeights } from '../../src-main/engine/train/pack-batch.ts';
+import type { Tensor } from '../../src-main/engine/runtime/session.ts';
+import { type MicroBatch, packBatch, type TrainRow, tokenWeights } from '../../src-main/engine/train/pack-batch.ts';
 
 const row = fc
   .record({
@@ -96,37 +97,78 @@ const grouped = fc
     ),
   );
 
+/** The tokens and positions that token `at` of a micro-batch sees, itself included, by its masks. */
+function seenBy({ branches, feeds }: MicroBatch, at: number): { tokens: number[]; positions: number[] } {
+  const visible = (mask: Tensor, row: number) => {
+    const T = mask.shape[0];
+    return [...(mask.data.slice(row * T, (row + 1) * T) as Float32Array)].flatMap((hidden, i) =>
+      hidden === 0 ? [i] : [],
+    );
+  };
+  const read = (ids: string, positions: string, places: number[]) => ({
+    tokens: places.map((i) => Number(feeds[ids].data[i])),
+    positions: places.map((i) => Number(feeds[positions].data[i])),
+  });
+  if (!branches) {
+    const T = feeds.ids.shape[1];
+    return read(
+      'ids',
+      'positions',
+      visible(feeds.causal, at % T).map((i) => at - (at % T) + i),
+    );
+  }
+  const [[Q, P], [, S, C]] = [feeds.prefixIds.shape, feeds.ids.shape];
+  const beginning = (q: number, slots: number[]) =>
+    read(
+      'prefixIds',
+      'prefixPositions',
+      slots.map((i) => q * P + i),
+    );
+  if (at < Q * P) return beginning(Math.floor(at / P), visible(feeds.prefixCausal, at % P));
+  const place = at - Q * P;
+  const q = Math.floor(place / (S * C));
+  const before = beginning(
+    q,
+    [...(feeds.slots.data as Float32Array)].filter((slot) => slot < Number(feeds.prefixLengths.data[q])),
+  );
+  const own = read(
+    'ids',
+    'positions',
+    visible(feeds.causal, place % C).map((i) => place - (place % C) + i),
+  );
+  return { tokens: [...before.tokens, ...own.tokens], positions: [...before.positions, ...own.positions] };
+}
+
+const sizeOf = ({ feeds }: MicroBatch) => feeds.ids.data.length + (feeds.prefixIds?.data.length ?? 0);
+
 describe('rows that begin alike', () => {
-  test('are joined or not, but every target follows exactly the tokens of its row', () => {
-    let most = 0;
+  test('are of one family or not, but every target follows exactly the tokens of its row', () => {
+    let [most, several] = [0, 0];
     fc.assert(
-      fc.property(grouped, fc.integer({ min: 130, max: 600 }), (rows, budget) => {
+      fc.property(grouped, fc.integer({ min: 130, max: 900 }), (rows, budget) => {
         const batches = packBatch(rows, tokenWeights(rows, 'batch-token', 99), budget, 576);
         const indices = batches.flatMap(({ rowIndices }) => rowIndices);
         assert.deepEqual(
           indices.toSorted((a, b) => a - b),
           rows.map((_, i) => i),
         );
-        for (const { rowIndices, feeds } of batches) {
-          const [B, T] = feeds.ids.shape;
-          if (B < rowIndices.length) most = Math.max(most, rowIndices.length);
-          assert.ok(B * T <= budget || rowIndices.length === 1);
+        for (const batch of batches) {
+          const { rowIndices, branches, feeds } = batch;
+          if (branches) {
+            most = Math.max(most, feeds.ids.shape[1]);
+            several = Math.max(several, feeds.ids.shape[0]);
+          }
+          assert.ok(sizeOf(batch) <= budget || rowIndices.length === 1);
           assert.equal(feeds.sequenceZeros.shape[0], rowIndices.length);
           let k = 0;
           for (const [b, index] of rowIndices.entries()) {
             const { tokens, trained } = rows[index];
             for (const t of trained) {
-              const at = Number(feeds.rows.data[k]);
-              const [first, place] = [at - (at % T), at % T];
-              const mask = feeds.causal.data.slice(place * T, (place + 1) * T) as Float32Array;
-              const seen = [...mask].flatMap((hidden, i) => (hidden === 0 ? [first + i] : []));
+              const seen = seenBy(batch, Number(feeds.rows.data[k]));
+              assert.deepEqual(seen.tokens, tokens.slice(0, t));
               assert.deepEqual(
-                seen.map((i) => Number(feeds.ids.data[i])),
-                tokens.slice(0, t),
-              );
-              assert.deepEqual(
-                seen.map((i) => Number(feeds.positions.data[i])),
-                tokens.slice(0, t).map((_, i) => i),
+                seen.positions,
+                seen.tokens.map((_, i) => i),
               );
               assert.equal(feeds.targets.data[k], BigInt(tokens[t]));
               assert.equal(feeds.sequenceOf.data[k], BigInt(b));
@@ -137,23 +179,31 @@ describe('rows that begin alike', () => {
       }),
       { numRuns: 200 },
     );
-    assert.ok(most >= 4, `at most ${most} rows were joined`);
+    assert.ok(most >= 4 && several >= 2, `at most ${most} rows were of one family, ${several} families side by side`);
   });
 
-  test('cost a fraction of their tokens where the prompt is long, and are left alone where it is short', () => {
-    const group = (prompt: number, answer: number) =>
+  test('cost a fraction of their tokens where that pays, and are left alone where it does not', () => {
+    const group = (prompt: number, answer: number, start = 0) =>
       Array.from({ length: 8 }, (_, row): TrainRow => {
-        const tokens = Array.from({ length: prompt + answer }, (_, t) => (t < prompt ? t : 100 * row + t));
+        const tokens = Array.from({ length: prompt + answer }, (_, t) => (t < prompt ? start + t : 100 * row + t));
         return { tokens, trained: tokens.slice(prompt).map((_, t) => prompt + t), advantage: 1 };
       });
     const sizes = (rows: TrainRow[], width = 576) =>
-      packBatch(rows, tokenWeights(rows, 'batch-token', 99), 2048, width).map(({ feeds }) => feeds.ids.shape);
-    assert.deepEqual(sizes(group(230, 60)), [[1, 230 + 8 * 60]]);
-    assert.deepEqual(sizes(group(10, 50)), [[8, 60]]);
-    assert.deepEqual(sizes(group(60, 20)), [[8, 80]]);
-    assert.equal(sizes(group(80, 100))[0][0], 1);
-    assert.deepEqual(sizes(group(80, 100), 96), [[8, 180]], 'attention weighs more in a narrow model');
-    assert.ok(sizes(group(400, 200)).every(([, T]) => T <= 1024));
+      packBatch(rows, tokenWeights(rows, 'batch-token', 99), 2048, width).map(({ feeds }) => [
+        ...(feeds.prefixIds ? feeds.prefixIds.shape : []),
+        ...feeds.ids.shape,
+      ]);
+    assert.deepEqual(sizes(group(230, 60)), [[1, 230, 1, 8, 60]]);
+    assert.deepEqual(sizes(group(32, 64)), [[1, 32, 1, 8, 64]]);
+    assert.deepEqual(sizes([...group(32, 64), ...group(40, 50, 7)]), [[2, 40, 2, 8, 64]], 'two in one micro-batch');
+    assert.deepEqual(sizes(group(10, 50)), [[8, 60]], 'too short a beginning');
+    assert.deepEqual(sizes(group(20, 180)), [[8, 200]], 'too long own parts');
+    assert.deepEqual(sizes(group(900, 200)), [
+      [1, 900, 1, 5, 200],
+      [1, 900, 1, 3, 200],
+    ]);
+    // one family of short answers and one of long ones are not padded to one another
+    assert.equal(sizes([...group(100, 8), ...group(100, 90, 7)]).length, 2);
   });
 });
 

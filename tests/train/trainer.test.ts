@@ -190,10 +190,20 @@ describe('the gradient', () => {
           ({ feeds }) => feeds.ids.shape,
         );
       assert.deepEqual(shapes(1).length, 8, 'each on its own');
-      assert.ok(shapes(10_000).length === 2 && shapes(10_000).every(([B]) => B === 1), 'each group as one sequence');
-      const alone = await newTrainer({ objective, microBatchTokens: 1 }, copyPolicy(policy)).gradient(groups);
+      assert.deepEqual(shapes(10_000), [[2, 4, 9]], 'two families in one micro-batch');
+      assert.deepEqual(
+        shapes(110),
+        [
+          [1, 4, 9],
+          [1, 4, 9],
+        ],
+        'a family each',
+      );
+      const alone = await newTrainer({ objective, microBatchTokens: 1, maxTokens: 96 }, copyPolicy(policy)).gradient(
+        groups,
+      );
       for (const recompute of [false, true]) {
-        const trainer = newTrainer({ objective, recompute }, copyPolicy(policy));
+        const trainer = newTrainer({ objective, recompute, maxTokens: 96 }, copyPolicy(policy));
         const joined = await trainer.gradient(groups);
         assertSame(joined.gradient, alone.gradient, 1e-5);
         const scores = await trainer.score(groups);

@@ -103,6 +103,13 @@ export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Gra
       ),
     ),
   );
+  const families = [full, lora, ...others].map((policy) =>
+    trainingGraph(
+      policy,
+      { ...trainerSettings, objective: policyObjective, provider },
+      { accumulating, branches: fixed ? { Q: 2, P: 4, S: 2, C: 3, K: 6 } : true },
+    ),
+  );
   const decoding = [full, lora, large, ...others].flatMap((policy) =>
     (['sampled', 'greedy'] as const).flatMap((sampling) =>
       [true, false].map((single) =>
@@ -122,7 +129,7 @@ export function ourGraphs(fixed = false, provider: ProviderName = 'webgpu'): Gra
       buildDecodeLoop(`decode-loop-${sampling}`, { ...decoderOptions(policy, 64, false, provider), sampling }),
     ),
   );
-  if (!accumulating) return [...training, ...decoding, ...(usualChunk(provider) > 1 ? loops : [])];
+  if (!accumulating) return [...training, ...families, ...decoding, ...(usualChunk(provider) > 1 ? loops : [])];
   const { specs } = trainable(lora);
-  return [...training, ...decoding, adamwGraph(specs, trainerSettings), normGraph(specs)];
+  return [...training, ...families, ...decoding, adamwGraph(specs, trainerSettings), normGraph(specs)];
 }

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { describeReport, numericsReport, requireAgreement } from '../../src-main/engine/run/numerics-gate.ts';
 import { copyPolicy, makePolicy } from '../../src-main/engine/runtime/policy.ts';
+import { packBatch, tokenWeights } from '../../src-main/engine/train/pack-batch.ts';
 import { Trainer } from '../../src-main/engine/train/trainer.ts';
 import { lastOf, runEvents, temporaryFolder, tinyConfig } from '../run/starter.ts';
 import { noDevice } from './device.ts';
-import { policyObjective, smallPolicies, trainerSettings } from './our-graphs.ts';
+import { otherConfigs, policyObjective, smallPolicies, trainerSettings } from './our-graphs.ts';
 
 describe('runs on WebGPU', { skip: noDevice }, () => {
   test('the gate passes for full training and for an adapter', async (t) => {
@@ -43,6 +44,33 @@ describe('runs on WebGPU', { skip: noDevice }, () => {
         for (const [k, value] of row.entries()) assert.ok(Math.abs(value - gpu.logprobs[i][k]) < 1e-3);
     }
     for (const trainer of trainers) await trainer.dispose();
+  });
+
+  test('families of rows that begin alike have the gradient of the CPU, windows too', async () => {
+    const family = (first: number) =>
+      [1, -0.5, 0.25].map((advantage, row) => ({
+        tokens: Array.from({ length: 30 + 2 * row }, (_, t) => (t < 24 ? first + t : (7 * t + 13 * row) % 96)),
+        trained: [24, 25, 28, 29],
+        advantage,
+      }));
+    const rows = [...family(3), ...family(50)];
+    assert.deepEqual(
+      packBatch(rows, tokenWeights(rows, 'batch-token', 64), 2048, 32).map(({ feeds }) => feeds.prefixIds?.shape),
+      [[2, 24]],
+    );
+    const objective = { ...policyObjective, klCoefficient: 0, old: 'current' } as const;
+    for (const policy of [smallPolicies().lora, ...otherConfigs().map((config) => smallPolicies(96, config).full)]) {
+      const gradients = [];
+      for (const provider of ['cpu', 'webgpu'] as const) {
+        const trainer = new Trainer(copyPolicy(policy), { ...trainerSettings, objective, provider });
+        const { gradient, metrics } = await trainer.gradient(rows);
+        gradients.push({ gradient: gradient.slice(), norm: metrics.gradNorm });
+        await trainer.dispose();
+      }
+      const [cpu, gpu] = gradients;
+      const off = Math.sqrt(cpu.gradient.reduce((sum, value, i) => sum + (value - gpu.gradient[i]) ** 2, 0));
+      assert.ok(off < 1e-3 * cpu.norm, `${policy.config.family}: ${off} of ${cpu.norm}`);
+    }
   });
 
   test('a short run of the starter agent trains, says its provider and keeps the gate', async (t) => {

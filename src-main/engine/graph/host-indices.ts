@@ -20,9 +20,11 @@ export type HostIndices = {
 type Rule = (node: Node, inputs: readonly HostTensor[]) => Indices;
 
 const rules: Record<string, Rule> = {
-  Concat(_, parts) {
+  Concat({ attributes }, parts) {
+    assert(attributes.axis === 0, 'indices are put one after the other');
     const data = BigInt64Array.from(parts.flatMap((part) => [...indices(part)]));
-    return { shape: [data.length], data };
+    const rows = parts.reduce((sum, { shape }) => sum + shape[0], 0);
+    return { shape: [rows, ...parts[0].shape.slice(1)], data };
   },
   Mul(_, [a, b]) {
     const other = indices(b);
@@ -76,6 +78,7 @@ export function hostIndices(graph: Graph): HostIndices {
   const results = new Set(graph.outputs.map(({ value }) => value));
   const constants = graph.initializers.filter(({ value }) => value.dtype === 'int64');
   const known = new Set<Value | null>([...graph.inputs, ...constants.map(({ value }) => value)]);
+  // lengths that can be read off a feed, or off what is computed here (that of a concatenation is none of its parts')
   const symbols = new Set(graph.inputs.flatMap(({ shape }) => shape));
   const measurable = ({ shape }: Value) => shape.every((dim) => symbolsOf(dim).every((symbol) => symbols.has(symbol)));
   const taken = new Set<Node>();
@@ -90,6 +93,7 @@ export function hostIndices(graph: Graph): HostIndices {
       continue;
     taken.add(node);
     known.add(output);
+    for (const dim of output.shape) symbols.add(dim);
   }
   const made = new Set<Value | null>([...taken].flatMap(({ outputs }) => outputs));
   const rest = graph.nodes.filter((node) => !taken.has(node));
@@ -109,7 +113,10 @@ export function hostIndices(graph: Graph): HostIndices {
       }
       for (const node of taken) {
         const inputs = node.inputs.map((input) => values.get(input as Value)!);
-        values.set(node.outputs[0], node.op === 'Shape' ? measure(node, lengths) : rules[node.op](node, inputs));
+        const [output] = node.outputs;
+        const value = node.op === 'Shape' ? measure(node, lengths) : rules[node.op](node, inputs);
+        values.set(output, value);
+        for (const [i, dim] of output.shape.entries()) lengths.set(dim, value.shape[i]);
       }
       return Object.fromEntries(needed.map((value) => [value.name, values.get(value) as Indices]));
     },

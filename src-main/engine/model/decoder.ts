@@ -83,14 +83,12 @@ export type DecoderOptions = {
   scatter?: boolean;
   /** positions of the longest sequence the graph will see */
   maxPositions: number;
-  /** tokens of the longest row of `ids`, where that is more: the rotary tables must have as many rows */
-  maxTokens?: number;
 };
 
 /** A decoder around `positions` int64 [B, T]; weights and adapters (float32, named as in PEFT) are the whole graph's, also where the decoder is in a body. */
 export function makeDecoder(graph: Graph, positions: Value, options: DecoderOptions): Decoder {
   const { config, lora } = options;
-  const tableRows = Math.max(options.maxPositions, options.maxTokens ?? 0);
+  const tableRows = options.maxPositions;
   const weights = new Map<string, Value>();
   const rotaries = new Map<string, RotaryTables>();
   const rotaryTables = (name: string, rope: Rope): RotaryTables => {

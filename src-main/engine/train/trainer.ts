@@ -16,7 +16,6 @@ import { type AdamWSettings, type AdamWState, adamwState, adamwUpdate, clipFacto
 import { DeviceAdamW } from './device-adamw.ts';
 import { type Aggregation, type MicroBatch, packBatch, type TrainRow, tokenWeights } from './pack-batch.ts';
 import { type PolicyLossOptions, policyLoss } from './policy-loss.ts';
-import { longestJoined } from './shared-prefix.ts';
 
 export type TrainerSettings = AdamWSettings & {
   /** `supervised` is the plain negative log-likelihood of the trained tokens */
@@ -63,8 +62,8 @@ export class Trainer {
   readonly #decayed: [number, number][];
   readonly #memory: DeviceMemory | null;
   readonly #device: DeviceAdamW | null;
-  #training: Promise<Session> | null = null;
-  #scoring: Promise<Session> | null = null;
+  /** of rows side by side and of families, opened when they are needed */
+  readonly #sessions = new Map<string, Promise<Session>>();
 
   constructor(policy: Policy, settings: TrainerSettings) {
     this.policy = policy;
@@ -99,11 +98,6 @@ export class Trainer {
   /** Adds the gradient up where it is computed: in main memory, or on the GPU. */
   async #accumulate(rows: readonly TrainRow[]): Promise<UpdateMetrics> {
     const onDevice = this.#device !== null;
-    this.#training ??= createSession(
-      trainingGraph(this.policy, this.settings, { accumulating: onDevice }),
-      this.settings,
-    );
-    const session = await this.#training;
     const { aggregation, maxTokens, microBatchTokens } = this.settings;
     const parameters = trainable(this.policy);
     const weights = await this.#weights(this.policy);
@@ -119,6 +113,10 @@ export class Trainer {
     );
     this.#gradient.fill(0);
     for (const [i, batch] of batches.entries()) {
+      const { branches } = batch;
+      const session = await this.#session(`train ${branches}`, () =>
+        trainingGraph(this.policy, this.settings, { accumulating: onDevice, branches }),
+      );
       const sum = await this.#device?.accumulating(i === 0);
       const results = await session.run({ ...weights, ...this.#feeds(batch), ...sum?.feeds }, undefined, sum?.into);
       sums.loss += results.loss.data[0] as number;
@@ -166,8 +164,6 @@ export class Trainer {
 
   /** Log-probabilities of the trained tokens of each row under `policy` (this trainer's own unless another is given). */
   async score(rows: readonly TrainRow[], policy: Policy = this.policy): Promise<Scores> {
-    this.#scoring ??= createSession(scoringGraph(this.policy, this.settings), this.settings);
-    const session = await this.#scoring;
     const logprobs: Float32Array[] = rows.map(() => new Float32Array(0));
     let entropy = 0;
     let tokens = 0;
@@ -177,12 +173,21 @@ export class Trainer {
       this.settings.microBatchTokens,
       this.policy.config.hiddenSize,
     )) {
+      const session = await this.#session(`score ${batch.branches}`, () =>
+        scoringGraph(this.policy, this.settings, batch.branches),
+      );
       const results = await session.run({ ...(await this.#weights(policy)), ...this.#feeds(batch) });
       spread(batch, rows, results.logprobs.data as Float32Array, logprobs);
       entropy += results.entropies.data[0] as number;
       tokens += batch.tokens;
     }
     return { logprobs, entropy: entropy / Math.max(1, tokens) };
+  }
+
+  #session(name: string, build: () => Graph): Promise<Session> {
+    const known = this.#sessions.get(name) ?? createSession(build(), this.settings);
+    this.#sessions.set(name, known);
+    return known;
   }
 
   #feeds({ feeds, tokens }: MicroBatch): Record<string, Tensor> {
@@ -192,7 +197,7 @@ export class Trainer {
 
   async dispose(): Promise<void> {
     // a session that could not be opened has said so already: the others are closed all the same
-    for (const session of [this.#training, this.#scoring]) await (await session?.catch(() => null))?.dispose();
+    for (const session of this.#sessions.values()) await (await session.catch(() => null))?.dispose();
     await this.#device?.dispose();
     if (this.settings.memory === undefined) await this.#memory?.dispose();
   }
@@ -213,12 +218,20 @@ function headParts({ config }: Policy, settings: TrainerSettings): number {
  * Where a GPU's memory cannot be held from here (CUDA, DirectML), weights that training leaves alone live inside the
  * session: they are copied to the device once, not on every run.
  */
-function sequenceOptions(policy: Policy, settings: TrainerSettings): SequenceOptions {
+function sequenceOptions(policy: Policy, settings: TrainerSettings, branches: boolean): SequenceOptions {
   const { maxTokens, provider = 'cpu' } = settings;
   const frozen = (provider === 'cuda' || provider === 'dml') && policy.lora !== null;
   const options = decoderOptions(policy, maxTokens, frozen, provider);
-  return { ...options, maxTokens: longestJoined, scatter: provider !== 'dml', headParts: headParts(policy, settings) };
+  return { ...options, branches, scatter: provider !== 'dml', headParts: headParts(policy, settings) };
 }
+
+export type TrainingGraphOptions = {
+  /** fixed lengths, of rows side by side */
+  lengths?: SequenceOptions['lengths'];
+  accumulating?: boolean;
+  /** of families, of fixed lengths where they are given */
+  branches?: boolean | SequenceOptions['branches'];
+};
 
 /**
  * Outputs: loss [], logprobs [K, 1], sums of entropy, kl and clipped tokens [], and gradient.NAME of every trainable tensor,
@@ -227,9 +240,13 @@ function sequenceOptions(policy: Policy, settings: TrainerSettings): SequenceOpt
 export function trainingGraph(
   policy: Policy,
   settings: TrainerSettings,
-  { lengths, accumulating = false }: { lengths?: SequenceOptions['lengths']; accumulating?: boolean } = {},
+  { lengths, accumulating = false, branches = false }: TrainingGraphOptions = {},
 ): Graph {
-  const options = { ...sequenceOptions(policy, settings), ...(lengths && { lengths, headParts: 1 }) };
+  const options = {
+    ...sequenceOptions(policy, settings, branches !== false),
+    ...(lengths && { lengths, headParts: 1 }),
+  };
+  if (typeof branches === 'object') Object.assign(options, { branches, headParts: 1 });
   const { graph, logprobs, entropies, segments } = buildSequenceGraph('train', options);
   const sum = (name: (typeof MEASURES)[number], value: Parameters<typeof reduceSum>[0]) =>
     graph.output(name, reduceSum(value, undefined, false));
@@ -264,8 +281,8 @@ export function trainingGraph(
 }
 
 /** Outputs: logprobs [K, 1] and the sum of entropies []. */
-function scoringGraph(policy: Policy, settings: TrainerSettings): Graph {
-  const { graph, logprobs, entropies } = buildSequenceGraph('score', sequenceOptions(policy, settings));
+function scoringGraph(policy: Policy, settings: TrainerSettings, branches: boolean): Graph {
+  const { graph, logprobs, entropies } = buildSequenceGraph('score', sequenceOptions(policy, settings, branches));
   graph.output('logprobs', logprobs);
   graph.output('entropies', reduceSum(entropies, undefined, false));
   return graph;
