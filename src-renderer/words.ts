@@ -24,8 +24,8 @@ export const words = {
   phase: { starting: 'starting', running: 'running', pausing: 'pausing after this step', paused: 'paused', stopping: 'stopping after this step' },
   methods: {
     paretopo: 'ParetoPO: stage 1 fixed weights, stage 2 Pareto rank',
-    'paretopo-printed': 'ParetoPO as printed in the paper',
-    hvg: 'Hypervolume gradient of the group',
+    'paretopo-printed': 'ParetoPO as printed in the paper: rewards cheap failures, can lose success',
+    hvg: 'Hypervolume gradient of the group (our repair of ParetoPO, the default)',
     ffp: 'Failures first, then price: ranks of successes',
     grpo: 'GRPO on success alone',
     static: 'Static weights: GRPO on a weighted sum',

@@ -69,7 +69,7 @@ export const runConfigSchema = z.strictObject({
     .default(['success', 'tool']),
   /** [M] objective weights, normalized to sum 1 */
   weights: z.array(z.number().min(0)).default([0.6, 0.4]),
-  method: z.enum(methodNames).default('paretopo'),
+  method: z.enum(methodNames).default('hvg'),
   paretopo: paretopoOptions.prefault({}),
   /** steepness of the tool reward exp(-alpha |cost - fewest|) */
   alpha: z.number().min(0).max(100).default(0.5),

@@ -16,7 +16,7 @@ import { scoreGroups } from '../../src-main/engine/reward/score-groups.ts';
 import { groupOf, inputOf, mixedStep, weightedGroups } from './groups.ts';
 
 function configOf(changes: Partial<RunConfigInput>): RunConfig {
-  return runConfigSchema.parse({ model: 'starter:over-user', tasks: ['arithmetic'], ...changes });
+  return runConfigSchema.parse({ model: 'starter:over-user', tasks: ['arithmetic'], method: 'paretopo', ...changes });
 }
 
 /** Advantages of a whole run of ten steps on the same groups. */

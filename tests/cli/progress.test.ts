@@ -34,7 +34,7 @@ test('a run is one line: task and method, step, success, cost, hypervolume, spee
   assert.ok(view);
   assert.equal(
     runLine(view),
-    'svamp.jsonl paretopo  step 2/10  success 81.3 %  cost 0.92  hypervolume 0.731  4,210 tokens/s  12 s left',
+    'svamp.jsonl hvg  step 2/10  success 81.3 %  cost 0.92  hypervolume 0.731  4,210 tokens/s  12 s left',
   );
 });
 

@@ -17,6 +17,7 @@ import {
 
 const runId = 'r';
 const config = runConfigSchema.parse({
+  method: 'paretopo',
   model: 'starter:over-user',
   tasks: ['arithmetic'],
   steps: 9,

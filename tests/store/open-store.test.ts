@@ -205,7 +205,7 @@ test('damage is found after a crash and named; what is whole can still be read',
   assert.throws(() => openStore(folder, { mode: 'write' }), withCode('store', /damaged: .*paretune\.db/));
   assert.throws(() => openStore(folder, { mode: 'write' }), withCode('store', /damaged/), 'and it stays refused');
   const reader = openStore(folder, { mode: 'read' });
-  assert.equal(reader.getRun('r').config.method, 'paretopo');
+  assert.equal(reader.getRun('r').config.method, 'hvg');
   assert.throws(
     () => {
       for (let step = 1; step <= 6; step++) reader.readStep('r', step);

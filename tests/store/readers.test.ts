@@ -66,7 +66,7 @@ test('the list of runs tells each at a glance', () => {
       changedAtMs: 0,
       step: 4,
       plannedSteps: 60,
-      method: 'paretopo',
+      method: 'hvg',
       model: 'starter:over-user',
       tasks: ['arithmetic'],
     },

@@ -21,10 +21,10 @@ export function agentCommands(program: Command): void {
     .description('tune the bundled agent, which calls its tools too often, on both built-in tasks, and export it')
     .option('--steps <n>', 'training steps', '60')
     .option('--seed <n>', 'seed of everything random', '0')
-    .addOption(new Option('--method <method>', 'the algorithm').choices([...methodNames]).default('paretopo'))
+    .addOption(new Option('--method <method>', 'the algorithm').choices([...methodNames]).default('hvg'))
     .option('--problems <n>', 'report problems of each task for the comparison', '1000')
     .option('--to <folder>', 'where the ONNX model goes; below the data folder if absent')
-    .addHelpText('after', examples('demo', 'demo --method hvg --seed 1 --json'))
+    .addHelpText('after', examples('demo', 'demo --method paretopo --seed 1 --json'))
     .action(
       act<{ steps: string; seed: string; method: (typeof methodNames)[number]; problems: string; to?: string }>(
         async (session, options) => {
@@ -70,7 +70,7 @@ export function agentCommands(program: Command): void {
               `show ${run.runId}`,
               `chat --run ${run.runId} --task arithmetic`,
               `rescore ${run.runId} --price search=3`,
-              'tune --model starter:under-user --task arithmetic-calculator --method hvg --steps 96',
+              'tune --model starter:under-user --task arithmetic-calculator --steps 96',
               'tune --model YOUR_MODEL_FOLDER --task YOUR_PROBLEMS.jsonl --set train.parameters=lora',
             ),
           );

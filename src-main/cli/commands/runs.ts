@@ -88,7 +88,7 @@ export function runCommands(program: Command): void {
       'after',
       examples(
         'tune --model starter:over-user --task arithmetic',
-        'tune --model starter:under-user --task arithmetic-calculator --method hvg --steps 96',
+        'tune --model starter:under-user --task arithmetic-calculator --steps 96',
         'tune --model ./my-model --task problems.jsonl --price search=0.2 --set train.parameters=lora',
         'tune --config run.yaml --seed 1',
         'tune --config run.yaml --dry-run',

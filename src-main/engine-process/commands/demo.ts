@@ -47,7 +47,7 @@ export const command = defineCommand({
   payload: z.strictObject({
     steps: z.int().min(1).max(10_000).default(60),
     seed: z.int().min(0).default(0),
-    method: z.enum(methodNames).default('paretopo'),
+    method: z.enum(methodNames).default('hvg'),
     model: z.string().default('starter:over-user'),
     tasks: z.array(z.string()).min(1).default(TASKS),
     /** problems of each task in the final comparison */
