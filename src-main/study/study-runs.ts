@@ -82,13 +82,16 @@ export function configOf(
   return used;
 }
 
+/** Defaults that changed since the first shards were written, as they were. */
+const firstDefaults = { method: 'paretopo' };
+
 /**
  * sha256 of a configuration, whatever the order of its keys. Only what is not the default counts: a setting that is new in a
- * later version, at its default, is the same run.
+ * later version, at its default, is the same run. A default that changes goes to `firstDefaults`, or shards lose their names.
  */
 export function hashOf(config: RunConfig): string {
   const { model, tasks } = config;
-  const own = differing(config, runConfigSchema.parse({ model, tasks }));
+  const own = differing(config, runConfigSchema.parse({ model, tasks, ...firstDefaults }));
   return createHash('sha256')
     .update(JSON.stringify({ model, tasks, ...own }))
     .digest('hex');

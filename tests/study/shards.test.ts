@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { parse } from 'yaml';
 import { ParetuneError } from '../../src-main/contract/errors.ts';
 import { matchShards, readShards, writeShard } from '../../src-main/study/shards.ts';
 import { checkStudy, studyRuns } from '../../src-main/study/study-runs.ts';
@@ -51,4 +52,11 @@ test('a file that is no shard, or whose settings were changed by hand, is refuse
       text.slice(0, 40),
     );
   }
+});
+
+test("the shards in the repository are those of the study's runs, whatever has become a default since", () => {
+  const studies = join(import.meta.dirname, '../../studies');
+  const study = checkStudy(parse(readFileSync(join(studies, 'full.yaml'), 'utf8')));
+  const { done, missing, others } = matchShards(studyRuns(study), readShards(join(studies, 'full.shards')));
+  assert.deepEqual({ done: done.length, missing: missing.length, others }, { done: 344, missing: 0, others: 0 });
 });
