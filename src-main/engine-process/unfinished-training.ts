@@ -30,21 +30,23 @@ export function hashOf(value: unknown): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }
 
-/**
- * The folder of a training into `to`, new or of the same asking. Throws `usage` where `to` holds something else, or an
- * unfinished training that was asked for otherwise.
- */
-export function openTraining(to: string, asked: Asked): string {
+/** A training into a folder: where it is kept until its end, and how it was asked for. */
+export type Unfinished = { folder: string; asked: Asked };
+
+const askedName = 'asked.json';
+
+/** Throws `usage` where a folder holds something else than an unfinished training. */
+export function requireFreeFor(to: string): void {
+  if (!existsSync(to) || existsSync(join(to, folderName, askedName))) return;
+  if (readdirSync(to).every((name) => name === folderName)) return;
+  throw new ParetuneError('usage', `${to} is not empty.`, { hint: 'Name a new folder with --to.' });
+}
+
+/** A training into `to`, of which nothing is kept before it is saved. Throws `usage` where one was asked for otherwise. */
+export function openTraining(to: string, asked: Asked): Unfinished {
   const folder = join(to, folderName);
-  const path = join(folder, 'asked.json');
-  if (!existsSync(path)) {
-    if (existsSync(to) && readdirSync(to).some((name) => name !== folderName)) {
-      throw new ParetuneError('usage', `${to} is not empty.`, { hint: 'Name a new folder with --to.' });
-    }
-    mkdirSync(folder, { recursive: true });
-    writeFileAtomic(path, JSON.stringify(asked, null, 1));
-    return folder;
-  }
+  const path = join(folder, askedName);
+  if (!existsSync(path)) return { folder, asked };
   const before = readAsked(path);
   const changed = [...new Set([...Object.keys(before), ...Object.keys(asked)])].filter(
     (key) => before[key] !== asked[key],
@@ -55,7 +57,7 @@ export function openTraining(to: string, asked: Asked): string {
       hint: 'Repeat the command as it was to go on, or name a new folder with --to.',
     });
   }
-  return folder;
+  return { folder, asked };
 }
 
 function readAsked(path: string): Asked {
@@ -70,19 +72,26 @@ function readAsked(path: string): Asked {
 }
 
 /** Puts a training where it was saved last; null where it never was. */
-export function restoreTraining(folder: string, trained: Trained): (Remembered & { step: number }) | null {
+export function restoreTraining({ folder }: Unfinished, trained: Trained): (Remembered & { step: number }) | null {
   const last = listCheckpoints(folder).at(-1);
   if (last === undefined) return null;
   return { ...restoreTrained<Remembered>(trained, join(folder, last.folder)), step: last.step };
 }
 
 /** Saves a training; what was saved before is removed once this is whole. */
-export function saveTraining(folder: string, trained: Trained, step: number, loss: Remembered['loss']): void {
+export function saveTraining(
+  { folder, asked }: Unfinished,
+  trained: Trained,
+  step: number,
+  loss: Remembered['loss'],
+): void {
+  mkdirSync(folder, { recursive: true });
+  writeFileAtomic(join(folder, askedName), JSON.stringify(asked, null, 1));
   saveTrained(folder, trained, step, { optimizerUpdates: trained.optimizer.updates, loss });
   pruneCheckpoints(folder, new Set([step]));
 }
 
 /** The model is whole: nothing is needed of its making. */
-export function endTraining(folder: string): void {
+export function endTraining({ folder }: Unfinished): void {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -80,3 +80,11 @@ test('another asking, a folder of something else and a damaged record are refuse
   await assert.rejects(sft('full'), { code: 'usage', message: /is not empty/ });
   assert.deepEqual(readdirSync(join(root, 'full')), ['notes.txt']);
 });
+
+test('what comes to nothing before anything was saved leaves the folder free for the next try', async () => {
+  const none = join(root, 'none.jsonl');
+  writeFileSync(none, JSON.stringify({ messages: [{ role: 'user', content: '1+1' }] }));
+  await assert.rejects(sft('free', { demonstrations: [none] }), { code: /bad-data|usage|bad-file/ });
+  assert.ok(!existsSync(join(root, 'free')));
+  assert.equal((await sft('free')).steps, 6);
+});

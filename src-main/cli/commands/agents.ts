@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { ParetuneError } from '../../contract/errors.ts';
 import type { ChatMessage } from '../../contract/records.ts';
-import { methodNames } from '../../contract/run-config.ts';
+import { defaultMethod, methodNames } from '../../contract/run-config.ts';
 import { act, examples, wholeNumber } from '../command-line.ts';
 import { importCommand } from './import.ts';
 import { beforeAfter, frontierText, tryNext } from '../run-output.ts';
@@ -21,7 +21,7 @@ export function agentCommands(program: Command): void {
     .description('tune the bundled agent, which calls its tools too often, on both built-in tasks, and export it')
     .option('--steps <n>', 'training steps', '60')
     .option('--seed <n>', 'seed of everything random', '0')
-    .addOption(new Option('--method <method>', 'the algorithm').choices([...methodNames]).default('hvg'))
+    .addOption(new Option('--method <method>', 'the algorithm').choices([...methodNames]).default(defaultMethod))
     .option('--problems <n>', 'report problems of each task for the comparison', '1000')
     .option('--to <folder>', 'where the ONNX model goes; below the data folder if absent')
     .addHelpText('after', examples('demo', 'demo --method paretopo --seed 1 --json'))

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
 import type { PolicyPoint } from '../../contract/records.ts';
-import { methodNames, runConfigSchema } from '../../contract/run-config.ts';
+import { defaultMethod, methodNames, runConfigSchema } from '../../contract/run-config.ts';
 import { pairedTest } from '../../engine/base/statistics.ts';
 import { openEnvironment } from '../../engine/run/environment.ts';
 import type { EvaluatedTrajectory } from '../../engine/run/evaluate.ts';
@@ -47,7 +47,7 @@ export const command = defineCommand({
   payload: z.strictObject({
     steps: z.int().min(1).max(10_000).default(60),
     seed: z.int().min(0).default(0),
-    method: z.enum(methodNames).default('hvg'),
+    method: z.enum(methodNames).default(defaultMethod),
     model: z.string().default('starter:over-user'),
     tasks: z.array(z.string()).min(1).default(TASKS),
     /** problems of each task in the final comparison */

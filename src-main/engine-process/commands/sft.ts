@@ -3,7 +3,7 @@
  * that does not know its tools yet. A training that is stopped leaves a model as it is by then, one that is killed its last
  * checkpoint; the same command goes on from there.
  */
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ParetuneError } from '../../contract/errors.ts';
@@ -18,7 +18,14 @@ import { openAgentOf } from '../agents.ts';
 import { defineCommand } from '../command.ts';
 import { threadsOf } from '../drive-run.ts';
 import { importRecordName } from '../model-copy.ts';
-import { endTraining, hashOf, openTraining, restoreTraining, saveTraining } from '../unfinished-training.ts';
+import {
+  endTraining,
+  hashOf,
+  openTraining,
+  requireFreeFor,
+  restoreTraining,
+  saveTraining,
+} from '../unfinished-training.ts';
 
 export type SftResult = {
   folder: string;
@@ -60,6 +67,7 @@ export const command = defineCommand({
   }),
   async run(payload, context): Promise<SftResult> {
     const began = performance.now();
+    requireFreeFor(payload.to);
     const agent = openAgentOf(context.dataFolder, payload.model);
     context.progress({ label: 'reading demonstrations', done: 0, total: 0 });
     const { demonstrations, toolNames, skipped, heldOut } = await readAll(payload);
@@ -74,7 +82,7 @@ export const command = defineCommand({
     const lora = payload.loraRank > 0 ? { rank: payload.loraRank, alpha: 2 * payload.loraRank, targets: LINEAR } : null;
     const weights = agent.folder.readWeights();
     const policy = makePolicy(agent.config, weights, lora, payload.seed);
-    const { to, threads, demonstrations: files, model, ...settings } = payload;
+    const { to, threads, demonstrations: _, model: __, ...settings } = payload;
     const training = openTraining(to, {
       ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)])),
       model: hashTensors(new Map([...weights].map(([name, { shape, data }]) => [name, { shape: [...shape], data }]))),
@@ -112,6 +120,7 @@ export const command = defineCommand({
     }
     const ended = done === payload.steps;
     if (!ended) saveTraining(training, trained, done, loss);
+    mkdirSync(to, { recursive: true });
     for (const name of readdirSync(agent.folder.folder)) {
       if (COPIED.test(name) && !name.endsWith('.index.json') && name !== importRecordName) {
         cpSync(join(agent.folder.folder, name), join(payload.to, name));

@@ -63,14 +63,15 @@ export function branches(graph: Graph, { Q, P, S, C }: BranchLengths): Branches 
       const groups = heads / kvHeads;
       const fused = decoder.fusedMatMul;
       const visible = less(slots, lengths);
+      const zero = graph.constant('float32', 0);
       const masks = (slides: boolean) => {
-        if (!slides) return { prefix: prefixCausal, own: causal, past: where(visible, zero(graph), HIDDEN) };
+        if (!slides) return { prefix: prefixCausal, own: causal, past: where(visible, zero, HIDDEN) };
         // the place of a row's c-th own token is length + c: [Q, 1, 1, 1, C, 1]
         const first = sub(add(lengths, tokensSoFar(causal)), slidingWindow!);
         return {
           prefix: nearMask(prefixCausal, slidingWindow!),
           own: nearMask(causal, slidingWindow!),
-          past: where(and(visible, lessOrEqual(first, slots)), zero(graph), HIDDEN),
+          past: where(and(visible, lessOrEqual(first, slots)), zero, HIDDEN),
         };
       };
       const far = masks(false);
@@ -117,8 +118,4 @@ export function branches(graph: Graph, { Q, P, S, C }: BranchLengths): Branches 
       };
     },
   };
-}
-
-function zero(graph: Graph): Value {
-  return graph.constant('float32', 0);
 }

@@ -104,10 +104,13 @@ export function buildDecodeGraph(name: string, options: DecodeOptions): Graph {
   const stages = decoderBlocks(decoder, embed(decoder, ids), (layer, { queries, keys, values }) => {
     const pastKeys = graph.input(cacheKey(layer), 'float32', [B, kvHeads, P, headDim]);
     const pastValues = graph.input(cacheValue(layer), 'float32', [B, kvHeads, P, headDim]);
-    graph.output(...(placed ? ([keptKey(layer), placed(pastKeys, keys)] as const) : ([newKey(layer), keys] as const)));
-    graph.output(
-      ...(placed ? ([keptValue(layer), placed(pastValues, values)] as const) : ([newValue(layer), values] as const)),
-    );
+    if (placed) {
+      graph.output(keptKey(layer), placed(pastKeys, keys));
+      graph.output(keptValue(layer), placed(pastValues, values));
+    } else {
+      graph.output(newKey(layer), keys);
+      graph.output(newValue(layer), values);
+    }
     const pastScores = attentionScores(decoder, queries, pastKeys);
     const past = slides(layer) ? addMask(decoder, pastScores, nearCached) : add(pastScores, cached);
     const ownScores = attentionScores(decoder, queries, keys);

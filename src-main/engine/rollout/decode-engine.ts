@@ -124,25 +124,10 @@ export class DecodeEngine {
   async run(step: DecodeStep, cache: Cache): Promise<Draws> {
     const counts = step.tokens.map((tokens) => tokens.length);
     const S = Math.max(1, ...counts);
-    const inOrder = [...counts.keys()];
-    const form = S === 1 ? 'one' : 'several';
-    if (cache instanceof KvCache) {
-      const outputs = await this.#run(form, step.sampling, {
-        ...cache.feeds(counts.length),
-        ...this.#stepFeeds(step, cache, S, counts.length, inOrder),
-      });
-      cache.append(outputs, counts);
-      return drawsOf(outputs, inOrder);
-    }
-    const { held, places } = await cache.prepare(counts.length, S);
-    const { feeds, into } = cache.feeds();
-    const outputs = await this.#run(
-      form,
-      step.sampling,
-      { ...feeds, ...this.#stepFeeds(step, cache, S, held, places) },
-      into,
-    );
-    cache.wrote(counts);
+    const { held, places, feeds, into } = await cache.prepare(counts.length, S);
+    const given = { ...feeds, ...this.#stepFeeds(step, cache, S, held, places) };
+    const outputs = await this.#run(S === 1 ? 'one' : 'several', step.sampling, given, into);
+    cache.append(outputs, counts);
     return drawsOf(outputs, places);
   }
 

@@ -7,7 +7,7 @@ import { cacheKey, cacheValue, keptKey, keptValue } from '../model/decode-graph.
 import type { DeviceMemory } from '../runtime/device-memory.ts';
 import type { DeviceTensor } from '../runtime/device-tensor.ts';
 import type { Tensor } from '../runtime/session.ts';
-import { type CacheShape, type Placement, SLOTS } from './kv-cache.ts';
+import { type CacheShape, type Placement, type Prepared, SLOTS } from './kv-cache.ts';
 
 /** Of the rows held, the share that must be in use. */
 const LEAST_USED = 0.75;
@@ -36,8 +36,8 @@ export class DeviceCache {
     return this.#held.capacity;
   }
 
-  /** Makes room for `tokens` more in each of the first `rows` rows, and says where they stand among all that are fed. */
-  async prepare(rows: number, tokens: number): Promise<{ held: number; places: number[] }> {
+  /** For a run over the first `rows` rows, with room for `tokens` more in each; all rows held are fed. */
+  async prepare(rows: number, tokens: number): Promise<Prepared> {
     const needed = Math.max(...this.lengths.subarray(0, rows)) + tokens;
     const held = this.#held;
     if (needed > held.capacity || rows < LEAST_USED * held.rows)
@@ -45,11 +45,6 @@ export class DeviceCache {
         Array.from({ length: rows }, (_, row) => ({ from: held, place: this.#places[row] })),
         needed,
       );
-    return { held: this.#held.rows, places: [...this.#places.subarray(0, rows)] };
-  }
-
-  /** All rows held, as feeds of a decode graph and as what it writes to. */
-  feeds(): { feeds: Record<string, DeviceTensor>; into: Record<string, DeviceTensor> } {
     const feeds: Record<string, DeviceTensor> = {};
     const into: Record<string, DeviceTensor> = {};
     for (const [i, tensor] of this.#held.tensors.entries()) {
@@ -57,11 +52,11 @@ export class DeviceCache {
       feeds[fed(i >> 1)] = tensor;
       into[written(i >> 1)] = tensor;
     }
-    return { feeds, into };
+    return { held: this.#held.rows, places: [...this.#places.subarray(0, rows)], feeds, into };
   }
 
-  /** The graph has written `counts[b]` tokens that row b keeps. */
-  wrote(counts: readonly number[]): void {
+  /** The graph has written where it read: of row b `counts[b]` tokens count. */
+  append(_outputs: unknown, counts: readonly number[]): void {
     for (const [row, count] of counts.entries()) this.lengths[row] += count;
   }
 
@@ -94,17 +89,15 @@ export class DeviceCache {
     const capacity = Math.ceil(length / SLOTS) * SLOTS;
     const sources = [...new Set(origins.map(({ from }) => from))].filter(({ rows }) => rows > 0);
     const tensors: DeviceTensor[] = [];
-    const index = this.#index(origins, sources, capacity);
+    const index = sources.length > 0 ? this.#index(origins, sources, capacity) : null;
     for (let i = 0; i < 2 * layers; i++) {
-      const shape = [origins.length, kvHeads, capacity, headDim];
-      const made =
-        sources.length === 0
-          ? await this.#memory.zeros(shape)
-          : await this.#memory.gather(
-              sources.map((source) => source.tensors[i]),
-              index,
-            );
-      tensors.push(made);
+      const made = index
+        ? this.#memory.gather(
+            sources.map((source) => source.tensors[i]),
+            index,
+          )
+        : this.#memory.zeros([origins.length, kvHeads, capacity, headDim]);
+      tensors.push(await made);
       if (before.rows > 0) this.#memory.release([before.tensors[i]]);
     }
     this.#held = { tensors, rows: origins.length, capacity };

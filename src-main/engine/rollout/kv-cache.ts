@@ -4,10 +4,20 @@
  * overflow; rows are moved, never shared. The decode graph reads the first rows in place. On a GPU: device-cache.ts.
  */
 import { cacheKey, cacheValue, newKey, newValue } from '../model/decode-graph.ts';
+import type { DeviceTensor } from '../runtime/device-tensor.ts';
 import type { Tensor } from '../runtime/session.ts';
 
 /** Slots are added by so many at a time, so that the decode graph sees few lengths. */
 export const SLOTS = 32;
+
+/** What a run over the first rows of a cache is fed, and where each of them stands among the `held` rows of the tensors. */
+export type Prepared = {
+  held: number;
+  places: number[];
+  feeds: Record<string, Tensor | DeviceTensor>;
+  /** outputs that are written in place */
+  into?: Record<string, DeviceTensor>;
+};
 
 /** A row of a cache that becomes a copy of row `from` of another. */
 export type Placement = { row: number; from: number };
@@ -49,6 +59,11 @@ export class KvCache {
       this.#memory[i] = grown;
     }
     this.capacity = capacity;
+  }
+
+  /** For a run over the first rows, which stand where they are. */
+  async prepare(rows: number): Promise<Prepared> {
+    return { held: rows, places: Array.from({ length: rows }, (_, row) => row), feeds: this.feeds(rows) };
   }
 
   /** The first `rows` rows as feeds of a decode graph, views. */

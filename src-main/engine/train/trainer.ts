@@ -218,7 +218,11 @@ function headParts({ config }: Policy, settings: TrainerSettings): number {
  * Where a GPU's memory cannot be held from here (CUDA, DirectML), weights that training leaves alone live inside the
  * session: they are copied to the device once, not on every run.
  */
-function sequenceOptions(policy: Policy, settings: TrainerSettings, branches: boolean): SequenceOptions {
+function sequenceOptions(
+  policy: Policy,
+  settings: TrainerSettings,
+  branches: SequenceOptions['branches'],
+): SequenceOptions {
   const { maxTokens, provider = 'cpu' } = settings;
   const frozen = (provider === 'cuda' || provider === 'dml') && policy.lora !== null;
   const options = decoderOptions(policy, maxTokens, frozen, provider);
@@ -230,7 +234,7 @@ export type TrainingGraphOptions = {
   lengths?: SequenceOptions['lengths'];
   accumulating?: boolean;
   /** of families, of fixed lengths where they are given */
-  branches?: boolean | SequenceOptions['branches'];
+  branches?: SequenceOptions['branches'];
 };
 
 /**
@@ -242,11 +246,8 @@ export function trainingGraph(
   settings: TrainerSettings,
   { lengths, accumulating = false, branches = false }: TrainingGraphOptions = {},
 ): Graph {
-  const options = {
-    ...sequenceOptions(policy, settings, branches !== false),
-    ...(lengths && { lengths, headParts: 1 }),
-  };
-  if (typeof branches === 'object') Object.assign(options, { branches, headParts: 1 });
+  const fixed = lengths !== undefined || typeof branches === 'object';
+  const options = { ...sequenceOptions(policy, settings, branches), lengths, ...(fixed && { headParts: 1 }) };
   const { graph, logprobs, entropies, segments } = buildSequenceGraph('train', options);
   const sum = (name: (typeof MEASURES)[number], value: Parameters<typeof reduceSum>[0]) =>
     graph.output(name, reduceSum(value, undefined, false));
