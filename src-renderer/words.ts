@@ -297,6 +297,7 @@ export const words = {
     objectives: 'Objectives',
     objective: { success: 'success', tool: 'fewer, cheaper calls', length: 'shorter answers' },
     weights: 'Weights',
+    weighsNone: 'This method trades the objectives off by itself: it reads no weights.',
     prices: 'Prices per call',
     pricesHint: 'In a unit of your own: money, seconds, anything.',
     alpha: 'Steepness of the tool reward (alpha)',

@@ -173,3 +173,12 @@ export type RunConfig = z.output<typeof runConfigSchema>;
 export type RunConfigInput = z.input<typeof runConfigSchema>;
 export type ParetopoOptions = z.output<typeof paretopoOptions>;
 export type MethodName = (typeof methodNames)[number];
+
+/** Methods that read no objective weights. */
+const weightless: ReadonlySet<string> = new Set<MethodName>(['grpo', 'hvg', 'otc', 'mo-grpo']);
+
+/** Whether a method reads the objective weights under these settings. */
+export function readsWeights({ method, paretopo }: Pick<RunConfig, 'method' | 'paretopo'>): boolean {
+  const ranksOnly = paretopo.stage1Fraction === 0 && paretopo.beta === 0 && method.startsWith('paretopo');
+  return !ranksOnly && !weightless.has(method);
+}

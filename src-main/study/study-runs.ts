@@ -6,9 +6,9 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { ParetuneError } from '../contract/errors.ts';
-import { type RunConfig, runConfigSchema } from '../contract/run-config.ts';
+import { type RunConfig, readsWeights, runConfigSchema } from '../contract/run-config.ts';
 import { startMethod, type Study, type StudyRun, studySchema } from '../contract/study.ts';
-import { makeMethod, readsWeights } from '../engine/advantage/methods.ts';
+import { makeMethod } from '../engine/advantage/methods.ts';
 
 type Table = { [key: string]: unknown };
 

@@ -4,7 +4,7 @@
  */
 import type { CallPayload } from '../../src-main/contract/window-api.ts';
 import { windowConfigSchema } from '../../src-main/contract/window-api.ts';
-import type { RunConfig } from '../../src-main/contract/run-config.ts';
+import { type MethodName, paretopoOptions, type RunConfig, readsWeights } from '../../src-main/contract/run-config.ts';
 
 export type WindowConfig = CallPayload<'tune'>['config'];
 
@@ -91,6 +91,11 @@ export function withTool(draft: Draft, tool: string): Draft {
   return { ...draft, tools: draft.tools.filter((other) => other !== tool), rest: { ...draft.rest, toolDefinitions } };
 }
 
+/** Whether its method reads the weights; those typed are kept for one that does. */
+export function weighs({ method, rest }: Draft): boolean {
+  return readsWeights({ method: method as MethodName, paretopo: rest.paretopo ?? paretopoOptions.parse({}) });
+}
+
 /** The configuration of a draft, or what is wrong with it: field -> message. */
 export function configOf(draft: Draft): { config: WindowConfig; errors: null } | { config: null; errors: Record<string, string> } {
   const errors: Record<string, string> = {};
@@ -103,8 +108,10 @@ export function configOf(draft: Draft): { config: WindowConfig; errors: null } |
   const prices = Object.fromEntries(
     Object.entries(draft.prices).map(([tool, text]) => [tool, number(`prices.${tool}`, text)]),
   );
-  const weights = draft.objectives.map((name) => number(`weights.${name}`, draft.weights[name] ?? '0'));
-  if (weights.length > 0 && !(weights.reduce((sum, w) => sum + w, 0) > 0)) errors.weights ??= 'At least one weight must be above 0.';
+  const weights = weighs(draft)
+    ? draft.objectives.map((name) => number(`weights.${name}`, draft.weights[name] ?? '0'))
+    : undefined;
+  if (weights && !(weights.reduce((sum, w) => sum + w, 0) > 0)) errors.weights ??= 'At least one weight must be above 0.';
   const parsed = windowConfigSchema.safeParse({
     ...draft.rest,
     model: draft.model,

@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { dropped } from '../../src-main/app/calls.ts';
 import { makeHandles } from '../../src-main/app/handles.ts';
-import { runConfigSchema } from '../../src-main/contract/run-config.ts';
-import { draftOf, draftOnto, fieldOf } from '../../src-renderer/runs/draft.ts';
+import { methodNames, type RunConfig, readsWeights, runConfigSchema } from '../../src-main/contract/run-config.ts';
+import { makeMethod } from '../../src-main/engine/advantage/methods.ts';
+import { configOf, draftOf, draftOnto, fieldOf } from '../../src-renderer/runs/draft.ts';
 import { runLog } from '../../src-renderer/runs/run-log.ts';
 import type { RunView } from '../../src-renderer/runs/run-view.ts';
 import { viewOfDrop } from '../../src-renderer/ui/drop-view.ts';
@@ -22,6 +23,25 @@ test('a model or tasks chosen elsewhere go on top of what was typed, the setting
   assert.deepEqual([cloned.name, cloned.model, cloned.numbers.steps], ['', 'starter:under-user', '7']);
   assert.deepEqual(draftOnto(typed, null), typed);
   assert.deepEqual(draftOnto(null, null), draftOf(null));
+});
+
+test('weights are typed for a method that reads them, and every method takes what the form makes of any objectives', () => {
+  for (const method of methodNames)
+    for (const objectives of [
+      ['success', 'tool'],
+      ['success', 'tool', 'length'],
+    ]) {
+      const { config, errors } = configOf({
+        ...typed,
+        method,
+        objectives,
+        weights: { success: '3', tool: '2', length: '1' },
+      });
+      assert.equal(errors, null);
+      const run = runConfigSchema.parse(config) as RunConfig;
+      assert.doesNotThrow(() => makeMethod(run), method);
+      assert.deepEqual(run.weights, readsWeights(run) ? [3, 2, 1].slice(0, objectives.length) : [0.6, 0.4]);
+    }
 });
 
 test('settings of a file keep the model and the tasks that were there where it names none, and say which have no field', () => {

@@ -104,7 +104,7 @@ test('the form shows a configuration and gives the same one back', () => {
 });
 
 test('what is wrong is said at its field', () => {
-  const draft = draftOf(null);
+  const draft = draftOf({ method: 'static' });
   const { errors } = configOf({
     ...draft,
     tasks: [],

@@ -1,8 +1,7 @@
 /** Three objectives from rollout to weights: success, tool cost and response length, under every method, in runs of two steps. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { methodNames } from '../../src-main/contract/run-config.ts';
-import { readsWeights } from '../../src-main/engine/advantage/methods.ts';
+import { methodNames, readsWeights } from '../../src-main/contract/run-config.ts';
 import { lastOf, runEvents, temporaryFolder, tinyConfig } from './starter.ts';
 
 test('every method runs with three objectives, each rewarded for itself, and moves the weights', async (t) => {

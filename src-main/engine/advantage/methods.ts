@@ -3,7 +3,13 @@
  * says `beta: 0.5` and trains without any beta would be a lie in the log.
  */
 import { ParetuneError } from '../../contract/errors.ts';
-import { type ParetopoOptions, paretopoOptions, type RunConfig, runConfigSchema } from '../../contract/run-config.ts';
+import {
+  type ParetopoOptions,
+  paretopoOptions,
+  type RunConfig,
+  readsWeights,
+  runConfigSchema,
+} from '../../contract/run-config.ts';
 import { dynamicWeights } from './dynamic-weights.ts';
 import { ffp } from './ffp.ts';
 import { gdpo } from './gdpo.ts';
@@ -19,9 +25,6 @@ import { staticWeights } from './static-weights.ts';
 type MethodSettings = Pick<RunConfig, 'method' | 'paretopo' | 'weights' | 'objectives'>;
 type OptionName = keyof ParetopoOptions;
 
-/** Methods that read no objective weights. */
-const weightless: ReadonlySet<RunConfig['method']> = new Set(['grpo', 'hvg', 'otc', 'mo-grpo']);
-
 const defaults = paretopoOptions.parse({});
 const defaultWeights = runConfigSchema.shape.weights.parse(undefined);
 const optionNames = Object.keys(defaults) as OptionName[];
@@ -34,12 +37,6 @@ export function makeMethod(config: MethodSettings): AdvantageMethod {
   refuseIdleOptions(config);
   objectiveWeights(config);
   return gradedOnly(choose(config));
-}
-
-/** Whether a method reads the objective weights under these settings. */
-export function readsWeights({ method, paretopo: options }: Pick<MethodSettings, 'method' | 'paretopo'>): boolean {
-  const ranksOnly = options.stage1Fraction === 0 && options.beta === 0 && method.startsWith('paretopo');
-  return !ranksOnly && !weightless.has(method);
 }
 
 /** [M] objective weights with sum 1, as methods read them; equal ones for a method that reads none. Throws as makeMethod does. */
