@@ -58,6 +58,7 @@ const packagesForAll = ['zod'];
 const exceptions: Record<string, string> = {
   'engine/base/atomic-file.ts -> node:':
     'files that are whole or absent: the store and the checkpoints both stand on it',
+  'engine/base/thread.ts -> node:': 'threads that answer questions: the reader of the store, and lanes of decoding',
   'app/main.ts -> cli': 'cli/environment.ts alone: both keep their data in the same folder and read the same variables',
 };
 

@@ -5,9 +5,11 @@ import type { Estimate } from '../contract/window-api.ts';
 import { loraSpecs } from '../engine/model/lora.ts';
 import type { ModelConfig } from '../engine/model/model-config.ts';
 import { weightSpecs } from '../engine/model/weight-specs.ts';
+import { LANE_BYTES, mostLanes } from '../engine/rollout/decode-lanes.ts';
 import { elementCount } from '../engine/runtime/parameters.ts';
+import { threadsOf } from './drive-run.ts';
 
-/** The engine, its runtime and the tools, before any model. */
+/** The engine, its runtime and the tools, before any model; threads that decode come on top. */
 const processBytes = 300_000_000;
 
 /** `tight` above 70 % of the machine's memory, `exceeds` above all of it. */
@@ -29,7 +31,7 @@ export function adapterMemory(model: ModelConfig): Omit<Estimate['memory'], 'par
 /** Bytes of what a run keeps, all float32. */
 export function memoryParts(
   model: ModelConfig,
-  { train, limits, rolloutBatch }: RunConfig,
+  { train, limits, rolloutBatch, threads }: RunConfig,
 ): Estimate['memory']['parts'] {
   const sizeOf = (specs: readonly { shape: readonly number[] }[]) =>
     specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
@@ -46,7 +48,7 @@ export function memoryParts(
     ? model.layers * model.hiddenSize + 2 * perLayer
     : model.layers * perLayer + perLogit * model.vocabSize;
   return [
-    { name: 'process', bytes: processBytes },
+    { name: 'process', bytes: processBytes + LANE_BYTES * (mostLanes(all, threadsOf(threads)) - 1) },
     // the policy and the start policy; under an adapter, which they share, what was read and what is kept of it
     { name: 'weights', bytes: (lora?.base === 'float16' ? 6 : 8) * all },
     // gradient and two moments

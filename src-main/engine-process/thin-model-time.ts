@@ -98,7 +98,7 @@ async function timeLayers(
       temperature: 1,
     });
     // caches are as long as in the middle of an answer
-    const cache = new KvCache(rows, model);
+    const cache = KvCache.empty(rows, model);
     const length = Math.max(1, Math.min(maxTokens - 1, Math.round(prompt + answer / 2)));
     cache.reserve(length + 1);
     cache.lengths.fill(length);
@@ -107,7 +107,7 @@ async function timeLayers(
       cache.lengths.fill(length);
     });
     const prompts = Math.min(config.problemsPerStep, 4);
-    const prefilled = await secondsOf(() => engine.run(step(prompts, prompt), new KvCache(prompts, model)));
+    const prefilled = await secondsOf(() => engine.run(step(prompts, prompt), KvCache.empty(prompts, model)));
     const total = prompt + answer;
     const trajectories = Math.max(1, Math.floor(Math.min(gradientTokens, config.train.microBatchTokens) / total));
     const learned = await secondsOf(() =>

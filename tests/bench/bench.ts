@@ -62,22 +62,19 @@ const prefill: Work = {
   more: ['--prompts', '8', '--group', '1', '--prompt-len', '256', '--new-tokens', '1'],
 };
 const batchOf = (prompts: number, group: number) => ['--prompts', String(prompts), '--group', String(group)];
-const generate = (sequences: number, group: number, ours: string[] = []): Work[] => [
-  {
-    name: `rollout, batch ${sequences}, llama.cpp`,
+const generate = (sequences: number, group: number, { ours = [] as string[], kind = '' } = {}): Work[] =>
+  [
+    { peer: ['llama_decode.py'], peerName: 'llama.cpp' },
+    { peer: ['transformers_generate.py'], peerName: 'transformers' },
+  ].map(({ peer, peerName }) => ({
+    name: `rollout${kind}, batch ${sequences}, ${peerName}`,
     unit: 'tokens/s',
     ours: ['generate', ...ours],
-    peer: ['llama_decode.py'],
+    peer,
     more: batchOf(sequences / group, group),
-  },
-  {
-    name: `rollout, batch ${sequences}, transformers`,
-    unit: 'tokens/s',
-    ours: ['generate', ...ours],
-    peer: ['transformers_generate.py'],
-    more: batchOf(sequences / group, group),
-  },
-];
+  }));
+/** Of weights that no training changes between the runs; elsewhere they are read anew each time. */
+const fixed = { ours: frozen, kind: ' of fixed weights' };
 const shapes: Record<string, { size: string[]; batch: string[]; works: Work[] }> = {
   small: {
     size: ['--hidden', '192', '--layers', '6', '--heads', '6', '--kv', '3', '--ff', '512', '--vocab', '512'],
@@ -88,6 +85,8 @@ const shapes: Record<string, { size: string[]; batch: string[]; works: Work[] }>
       ...generate(1, 1),
       ...generate(16, 8),
       ...generate(64, 8),
+      ...generate(16, 8, fixed),
+      ...generate(64, 8, fixed),
       prefill,
     ],
   },
@@ -118,9 +117,9 @@ const shapes: Record<string, { size: string[]; batch: string[]; works: Work[] }>
         peer: ['torch_train_step.py'],
         more: ['--lora', '16'],
       },
-      ...generate(1, 1, frozen),
-      ...generate(16, 8, frozen),
-      ...generate(64, 8, frozen),
+      ...generate(1, 1, fixed),
+      ...generate(16, 8, fixed),
+      ...generate(64, 8, fixed),
       prefill,
     ],
   },

@@ -35,7 +35,7 @@ function engineOf(
 }
 
 function fullCache(engine: DecodeEngine, rows: number): KvCache {
-  const cache = new KvCache(rows, engine.policy.config);
+  const cache = KvCache.empty(rows, engine.policy.config);
   cache.reserve(MAX_TOKENS);
   return cache;
 }

@@ -69,7 +69,7 @@ function assertHolds(cache: KvCache, expected: readonly (readonly number[])[]): 
 test('rows hold what was appended to them and taken from others, through growth and moves', () => {
   fc.assert(
     fc.property(fc.array(act, { minLength: 1, maxLength: 12 }), fc.integer({ min: 0, max: 8 }), (acts, usedRows) => {
-      const cache = new KvCache(ROWS, shape, usedRows > 0 ? usedCache(usedRows) : undefined);
+      const cache = KvCache.empty(ROWS, shape, { used: usedRows > 0 ? usedCache(usedRows) : undefined });
       assertHolds(cache, Array(ROWS).fill([]));
       let expected: number[][] = Array.from({ length: ROWS }, () => []);
       let next = 1;
@@ -83,7 +83,7 @@ test('rows hold what was appended to them and taken from others, through growth 
           cache.append(outputsOf(tokens, Math.max(...one.counts) + one.padded), one.counts);
           expected = expected.map((before, i) => [...before, ...(tokens[i] ?? [])]);
         } else {
-          const other = new KvCache(ROWS, shape);
+          const other = KvCache.empty(ROWS, shape);
           const tokens = fresh(one.counts);
           other.append(outputsOf(tokens, Math.max(1, ...one.counts)), one.counts);
           cache.take(other, one.placements);
@@ -99,7 +99,7 @@ test('rows hold what was appended to them and taken from others, through growth 
 
 /** A cache of as many rows, all of them full: what the next one is made of. */
 function usedCache(rows: number): KvCache {
-  const used = new KvCache(rows, shape);
+  const used = KvCache.empty(rows, shape);
   used.reserve(40 * rows);
   for (const { data } of Object.values(used.feeds(rows))) (data as Float32Array).fill(-7);
   return used;

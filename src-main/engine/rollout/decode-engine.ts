@@ -14,6 +14,7 @@ import type { DeviceTensor } from '../runtime/device-tensor.ts';
 import { decoderOptions, deviceFeeds, type Policy, policyFeeds } from '../runtime/policy.ts';
 import { createSession, type OnFallback, type Session, type Tensor } from '../runtime/session.ts';
 import { DeviceCache } from './device-cache.ts';
+import { DecodeLanes } from './decode-lanes.ts';
 import { KvCache, type Placement } from './kv-cache.ts';
 
 export type Sampling = 'sampled' | 'greedy';
@@ -76,18 +77,25 @@ export function usualChunk(provider: ProviderName): number {
 /** By decode-graph.ts, one token a row or several, or by decode-loop.ts. */
 type Form = 'one' | 'several' | 'loop';
 
+/** Caches whose memory is kept for the next: of a batch, and of its prompts. */
+const MOST_USED = 2;
+
 export class DecodeEngine {
   readonly policy: Policy;
   readonly settings: DecodeSettings;
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #causal = new Map<number, Tensor>();
   readonly #memory: DeviceMemory | null;
-  #used: KvCache | undefined;
+  readonly #mostLanes: number;
+  #lanes: DecodeLanes | undefined;
+  /** caches that nobody uses any more, the largest last */
+  #used: KvCache[] = [];
 
   constructor(policy: Policy, settings: DecodeSettings) {
     this.policy = policy;
     this.settings = settings;
     this.#memory = settings.provider === 'webgpu' ? (settings.memory ?? new DeviceMemory()) : null;
+    this.#mostLanes = DecodeLanes.most(policy, settings);
   }
 
   /** Most tokens a row decodes in one run. */
@@ -97,15 +105,14 @@ export class DecodeEngine {
 
   newCache(rows: number): Cache {
     if (this.#memory) return new DeviceCache(rows, this.policy.config, this.#memory);
-    const used = this.#used;
-    this.#used = undefined;
-    return new KvCache(rows, this.policy.config, used);
+    return KvCache.empty(rows, this.policy.config, { shared: this.#mostLanes > 1, used: this.#used.pop() });
   }
 
   /** Takes a cache back that nobody will use again: a GPU's memory is free, of main memory the next one is made. */
   returnCache(cache: Cache): void {
     if (cache instanceof DeviceCache) cache.dispose();
-    else this.#used = cache;
+    else if (this.#mostLanes === 1 || cache.place !== null)
+      this.#used = [...this.#used, cache].sort((a, b) => a.bytes - b.bytes).slice(-MOST_USED);
   }
 
   /** Rows of a cache become copies of rows of another, which is let go. */
@@ -117,12 +124,18 @@ export class DecodeEngine {
     } else {
       assert(to instanceof KvCache, 'two caches of one engine');
       if (placements.length > 0) to.take(from, placements);
+      this.returnCache(from);
     }
   }
 
   /** One run over the first rows of a cache, which has the tokens behind it afterwards. */
   async run(step: DecodeStep, cache: Cache): Promise<Draws> {
     const counts = step.tokens.map((tokens) => tokens.length);
+    const lanes = DecodeLanes.count(counts.length, this.#mostLanes);
+    if (lanes > 1 && cache instanceof KvCache && cache.place !== null) {
+      this.#lanes ??= new DecodeLanes(this.policy, this.settings);
+      return this.#lanes.run(step, cache, lanes);
+    }
     const S = Math.max(1, ...counts);
     const { held, places, feeds, into } = await cache.prepare(counts.length, S);
     const given = { ...feeds, ...this.#stepFeeds(step, cache, S, held, places) };
@@ -151,6 +164,8 @@ export class DecodeEngine {
   async dispose(): Promise<void> {
     for (const session of this.#sessions.values()) await (await session.catch(() => null))?.dispose();
     this.#sessions.clear();
+    await this.#lanes?.dispose();
+    this.#lanes = undefined;
     if (this.settings.memory === undefined) await this.#memory?.dispose();
   }
 

@@ -24,21 +24,73 @@ export type Placement = { row: number; from: number };
 
 export type CacheShape = { layers: number; kvHeads: number; headDim: number };
 
-export class KvCache {
-  readonly rows: number;
-  readonly shape: CacheShape;
-  readonly lengths: Int32Array;
-  capacity = 0;
+/** Where a cache is. Another record once it has moved. */
+export type CachePlace = {
+  shape: CacheShape;
+  /** slots a row */
+  capacity: number;
+  /** [rows] valid slots */
+  lengths: Int32Array;
   /** keys of layer l at 2 l, values at 2 l + 1; perhaps longer than the capacity needs */
-  #memory: Float32Array[];
+  memory: readonly Float32Array[];
+  /** whether other threads can read and write what is made for it */
+  shared: boolean;
+};
+
+export class KvCache {
+  #place: CachePlace;
+
+  private constructor(place: CachePlace) {
+    this.#place = place;
+  }
 
   /** An empty cache, in the memory of one that nobody uses any more where it is given: fresh pages cost more than a run. */
-  constructor(rows: number, shape: CacheShape, used?: KvCache) {
-    this.rows = rows;
-    this.shape = shape;
-    this.lengths = new Int32Array(rows);
-    this.#memory = used ? used.#memory : Array.from({ length: 2 * shape.layers }, () => new Float32Array(0));
-    this.reserve(1);
+  static empty(
+    rows: number,
+    shape: CacheShape,
+    { shared = false, used }: { shared?: boolean; used?: KvCache } = {},
+  ): KvCache {
+    const memory = used ? used.#place.memory : Array.from({ length: 2 * shape.layers }, () => new Float32Array(0));
+    const lengths = new Int32Array(bufferOf(4 * rows, shared));
+    const cache = new KvCache({ shape, capacity: 0, lengths, memory, shared });
+    cache.reserve(1);
+    return cache;
+  }
+
+  /** The rows `from` up to `to` of a cache, in place: what is added to them is added to it. They must have room for it. */
+  static part(place: CachePlace, from: number, to: number): KvCache {
+    const width = place.shape.kvHeads * place.capacity * place.shape.headDim;
+    const lengths = place.lengths.subarray(from, to);
+    const memory = place.memory.map((all) => all.subarray(from * width, to * width));
+    return new KvCache({ ...place, lengths, memory });
+  }
+
+  /** Where other threads find it; null where they cannot see it. */
+  get place(): CachePlace | null {
+    return this.#place.memory.every(({ buffer }) => buffer instanceof SharedArrayBuffer) ? this.#place : null;
+  }
+
+  get shape(): CacheShape {
+    return this.#place.shape;
+  }
+
+  get rows(): number {
+    return this.lengths.length;
+  }
+
+  /** [rows] valid slots */
+  get lengths(): Int32Array {
+    return this.#place.lengths;
+  }
+
+  /** slots a row */
+  get capacity(): number {
+    return this.#place.capacity;
+  }
+
+  /** Bytes that it keeps. */
+  get bytes(): number {
+    return this.#place.memory.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   /** Makes room for `length` slots a row, keeping what is there. */
@@ -48,17 +100,17 @@ export class KvCache {
     const capacity = Math.ceil(length / SLOTS) * SLOTS;
     const blocks = this.rows * kvHeads;
     const [before, after] = [this.capacity * headDim, capacity * headDim];
-    for (const [i, memory] of this.#memory.entries()) {
-      const fits = memory.length >= blocks * after;
-      const grown = fits ? memory : new Float32Array(blocks * after);
+    const memory = this.#place.memory.map((held) => {
+      const fits = held.length >= blocks * after;
+      const grown = fits ? held : new Float32Array(bufferOf(4 * blocks * after, this.#place.shared));
       // from the last block on: in place, none is overwritten before it has moved
       for (let block = blocks - 1; block >= 0 && before > 0; block--) {
         if (fits) grown.copyWithin(block * after, block * before, (block + 1) * before);
-        else grown.set(memory.subarray(block * before, (block + 1) * before), block * after);
+        else grown.set(held.subarray(block * before, (block + 1) * before), block * after);
       }
-      this.#memory[i] = grown;
-    }
-    this.capacity = capacity;
+      return grown;
+    });
+    this.#place = { ...this.#place, capacity, memory };
   }
 
   /** For a run over the first rows, which stand where they are. */
@@ -74,8 +126,8 @@ export class KvCache {
     const view = (memory: Float32Array): Tensor => ({ dtype: 'float32', shape, data: memory.subarray(0, length) });
     const feeds: Record<string, Tensor> = {};
     for (let layer = 0; layer < layers; layer++) {
-      feeds[cacheKey(layer)] = view(this.#memory[2 * layer]);
-      feeds[cacheValue(layer)] = view(this.#memory[2 * layer + 1]);
+      feeds[cacheKey(layer)] = view(this.#place.memory[2 * layer]);
+      feeds[cacheValue(layer)] = view(this.#place.memory[2 * layer + 1]);
     }
     return feeds;
   }
@@ -88,8 +140,7 @@ export class KvCache {
     const isEmpty = counts.length === this.rows && this.lengths.every((length) => length === 0);
     if (isEmpty && tokens > this.capacity) {
       // nothing to keep, and no room: what the graph made is the cache
-      this.#memory = fresh.map(({ data }) => data as Float32Array);
-      this.capacity = tokens;
+      this.#place = { ...this.#place, capacity: tokens, memory: fresh.map(({ data }) => data as Float32Array) };
     } else {
       this.reserve(Math.max(...counts.map((count, row) => this.lengths[row] + count)));
       for (const [i, { data }] of fresh.entries()) {
@@ -103,7 +154,7 @@ export class KvCache {
   /** Rows become copies of rows of another cache. */
   take(source: KvCache, placements: readonly Placement[]): void {
     this.reserve(Math.max(...placements.map(({ from }) => source.lengths[from])));
-    for (const [i, memory] of source.#memory.entries()) {
+    for (const [i, memory] of source.#place.memory.entries()) {
       const { capacity } = source;
       for (const { row, from } of placements) this.#copy(i, { memory, capacity }, from, row, 0, source.lengths[from]);
     }
@@ -120,7 +171,7 @@ export class KvCache {
     count: number,
   ): void {
     const { kvHeads, headDim } = this.shape;
-    const target = this.#memory[i];
+    const target = this.#place.memory[i];
     const length = count * headDim;
     for (let head = 0; head < kvHeads; head++) {
       let source = (from * kvHeads + head) * capacity * headDim;
@@ -132,7 +183,11 @@ export class KvCache {
   /** Row `from` replaces row `to`. */
   move(from: number, to: number): void {
     const width = this.shape.kvHeads * this.capacity * this.shape.headDim;
-    for (const memory of this.#memory) memory.copyWithin(to * width, from * width, (from + 1) * width);
+    for (const memory of this.#place.memory) memory.copyWithin(to * width, from * width, (from + 1) * width);
     this.lengths[to] = this.lengths[from];
   }
+}
+
+function bufferOf(bytes: number, shared: boolean): ArrayBufferLike {
+  return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
 }

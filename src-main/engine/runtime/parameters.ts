@@ -27,7 +27,7 @@ export function elementCount(shape: readonly number[]): number {
 /** Zeros, or views over a given flat array of the right length. */
 export function makeParameters(specs: readonly TensorSpec[], flat?: Float32Array): Parameters {
   const total = specs.reduce((sum, spec) => sum + elementCount(spec.shape), 0);
-  const memory = flat ?? new Float32Array(total);
+  const memory = flat ?? new Float32Array(new SharedArrayBuffer(4 * total));
   assert(memory.length === total, `parameters hold ${memory.length} numbers, not ${total}`);
   const tensors: Record<string, Weight> = {};
   let offset = 0;
