@@ -3,7 +3,7 @@
  * What the loop does is engine/run/training-run.ts.
  */
 import { createRequire } from 'node:module';
-import { availableParallelism, cpus } from 'node:os';
+import { cpus } from 'node:os';
 import { ParetuneError, toErrorRecord } from '../contract/errors.ts';
 import type { RunConfig } from '../contract/run-config.ts';
 import type { RunEvent } from '../contract/run-events.ts';
@@ -13,13 +13,9 @@ import { openAgentOf } from './agents.ts';
 import type { CommandContext } from './command.ts';
 import { openRunEnvironment } from './run-environment.ts';
 import { takePrices } from './price-changes.ts';
+import { threadsOf } from './threads.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-
-/** Threads of a run: those asked for, else one a core. */
-export function threadsOf(threads: number): number {
-  return threads > 0 ? threads : availableParallelism();
-}
 
 /**
  * Runs to the end, or until the user stops, into a store or whatever else takes events; checkpoints go to `folder`. What the

@@ -9,7 +9,7 @@ import type { Store } from '../store/open-store.ts';
 import { openRunPolicy } from './agents.ts';
 import type { CommandContext } from './command.ts';
 import { openRunEnvironment } from './run-environment.ts';
-import { threadsOf } from './drive-run.ts';
+import { threadsOf } from './threads.ts';
 import { exportCard } from './export-card.ts';
 import { measure } from './measure.ts';
 

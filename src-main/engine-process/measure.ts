@@ -6,7 +6,7 @@ import type { EvaluatedTrajectory } from '../engine/run/evaluate.ts';
 import { measurePolicy } from '../engine/run/measure-policy.ts';
 import type { OpenPolicy } from './agents.ts';
 import type { CommandContext } from './command.ts';
-import { threadsOf } from './drive-run.ts';
+import { threadsOf } from './threads.ts';
 
 /** `problems` of each task, one trajectory each; `label` stands in front of the progress. */
 export function measure(

@@ -1,13 +1,14 @@
 /** What a run keeps in memory, counted from the shapes of its model before anything is loaded. */
 import { totalmem } from 'node:os';
+import { providerOf } from '../contract/providers.ts';
 import { type RunConfig, runConfigSchema } from '../contract/run-config.ts';
 import type { Estimate } from '../contract/window-api.ts';
 import { loraSpecs } from '../engine/model/lora.ts';
 import type { ModelConfig } from '../engine/model/model-config.ts';
 import { weightSpecs } from '../engine/model/weight-specs.ts';
-import { LANE_BYTES, mostLanes } from '../engine/rollout/decode-lanes.ts';
+import { LANE_BYTES, laneCount, mostLanes } from '../engine/rollout/lane-limits.ts';
 import { elementCount } from '../engine/runtime/parameters.ts';
-import { threadsOf } from './drive-run.ts';
+import { threadsOf } from './threads.ts';
 
 /** The engine, its runtime and the tools, before any model; threads that decode come on top. */
 const processBytes = 300_000_000;
@@ -31,7 +32,7 @@ export function adapterMemory(model: ModelConfig): Omit<Estimate['memory'], 'par
 /** Bytes of what a run keeps, all float32. */
 export function memoryParts(
   model: ModelConfig,
-  { train, limits, rolloutBatch, threads }: RunConfig,
+  { train, limits, rolloutBatch, threads, provider }: RunConfig,
 ): Estimate['memory']['parts'] {
   const sizeOf = (specs: readonly { shape: readonly number[] }[]) =>
     specs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
@@ -47,8 +48,10 @@ export function memoryParts(
   const perToken = train.recompute
     ? model.layers * model.hiddenSize + 2 * perLayer
     : model.layers * perLayer + perLogit * model.vocabSize;
+  const isOnCpu = providerOf(provider) === 'cpu';
+  const lanes = isOnCpu ? laneCount(rolloutBatch, mostLanes(all, threadsOf(threads))) : 1;
   return [
-    { name: 'process', bytes: processBytes + LANE_BYTES * (mostLanes(all, threadsOf(threads)) - 1) },
+    { name: 'process', bytes: processBytes + LANE_BYTES * (lanes - 1) },
     // the policy and the start policy; under an adapter, which they share, what was read and what is kept of it
     { name: 'weights', bytes: (lora?.base === 'float16' ? 6 : 8) * all },
     // gradient and two moments

@@ -51,7 +51,8 @@ export type NumberField = (typeof numberFields)[number];
 /** The form that shows a configuration; of none, that of the starter agent. */
 export function draftOf(from: Partial<RunConfig> | null): Draft {
   const config = windowConfigSchema.parse({ ...starterConfig, ...from }) as RunConfig;
-  const { objectives, weights } = config;
+  const { objectives } = config;
+  const weights = readsWeights(config) ? config.weights : [];
   return {
     name: '',
     model: config.model,
@@ -59,7 +60,7 @@ export function draftOf(from: Partial<RunConfig> | null): Draft {
     tools: config.tools,
     method: config.method,
     objectives,
-    weights: { success: '0.6', tool: '0.4', length: '0.2', ...Object.fromEntries(objectives.map((name, i) => [name, String(weights[i] ?? 0)])) },
+    weights: { success: '0.6', tool: '0.4', length: '0.2', ...Object.fromEntries(weights.map((weight, i) => [objectives[i], String(weight)])) },
     prices: Object.fromEntries(Object.entries(config.prices).map(([tool, price]) => [tool, String(price)])),
     numbers: {
       steps: String(config.steps),
@@ -92,8 +93,13 @@ export function withTool(draft: Draft, tool: string): Draft {
 }
 
 /** Whether its method reads the weights; those typed are kept for one that does. */
-export function weighs({ method, rest }: Draft): boolean {
-  return readsWeights({ method: method as MethodName, paretopo: rest.paretopo ?? paretopoOptions.parse({}) });
+export function weighs(draft: Draft): boolean {
+  return readsWeights({ method: draft.method as MethodName, paretopo: paretopoOf(draft) });
+}
+
+/** The options that its settings came with, for the method that they came for. */
+function paretopoOf({ method, rest }: Draft): RunConfig['paretopo'] {
+  return (method === rest.method && rest.paretopo) || paretopoOptions.parse({});
 }
 
 /** The configuration of a draft, or what is wrong with it: field -> message. */
@@ -119,6 +125,7 @@ export function configOf(draft: Draft): { config: WindowConfig; errors: null } |
     tools: draft.tools,
     toolDefinitions: pinsOf(draft),
     method: draft.method,
+    paretopo: paretopoOf(draft),
     objectives: draft.objectives,
     weights,
     prices,
@@ -170,7 +177,8 @@ export function storedDraft(text: string | null): Draft | null {
   try {
     const value = JSON.parse(text) as Draft;
     configOf(value); // throws where a part is missing
-    return typeof value.name === 'string' && typeof value.model === 'string' ? value : null;
+    const isWhole = typeof value.name === 'string' && typeof value.model === 'string' && typeof value.weights === 'object';
+    return isWhole ? value : null;
   } catch {
     return null;
   }

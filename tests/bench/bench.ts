@@ -73,6 +73,14 @@ const generate = (sequences: number, group: number, { ours = [] as string[], kin
     peer,
     more: batchOf(sequences / group, group),
   }));
+/** A file in 4 bits, which llama.cpp multiplies by as it is and Paretune as the float32 numbers that it stands for. */
+const fourBits = (sequences: number): Work => ({
+  name: `rollout of a 4-bit file, batch ${sequences}, llama.cpp`,
+  unit: 'tokens/s',
+  ours: ['generate', ...frozen],
+  peer: ['llama_decode.py', 'q4_0'],
+  more: batchOf(sequences / 8, 8),
+});
 /** Of weights that no training changes between the runs; elsewhere they are read anew each time. */
 const fixed = { ours: frozen, kind: ' of fixed weights' };
 const shapes: Record<string, { size: string[]; batch: string[]; works: Work[] }> = {
@@ -120,6 +128,8 @@ const shapes: Record<string, { size: string[]; batch: string[]; works: Work[] }>
       ...generate(1, 1, fixed),
       ...generate(16, 8, fixed),
       ...generate(64, 8, fixed),
+      fourBits(16),
+      fourBits(64),
       prefill,
     ],
   },

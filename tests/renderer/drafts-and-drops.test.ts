@@ -8,7 +8,7 @@ import { dropped } from '../../src-main/app/calls.ts';
 import { makeHandles } from '../../src-main/app/handles.ts';
 import { methodNames, type RunConfig, readsWeights, runConfigSchema } from '../../src-main/contract/run-config.ts';
 import { makeMethod } from '../../src-main/engine/advantage/methods.ts';
-import { configOf, draftOf, draftOnto, fieldOf } from '../../src-renderer/runs/draft.ts';
+import { configOf, draftOf, draftOnto, fieldOf, storedDraft } from '../../src-renderer/runs/draft.ts';
 import { runLog } from '../../src-renderer/runs/run-log.ts';
 import type { RunView } from '../../src-renderer/runs/run-view.ts';
 import { viewOfDrop } from '../../src-renderer/ui/drop-view.ts';
@@ -42,6 +42,22 @@ test('weights are typed for a method that reads them, and every method takes wha
       assert.doesNotThrow(() => makeMethod(run), method);
       assert.deepEqual(run.weights, readsWeights(run) ? [3, 2, 1].slice(0, objectives.length) : [0.6, 0.4]);
     }
+});
+
+test('options of ParetoPO stay with the method that they came for, and a weightless run leaves no weights behind', () => {
+  const beta = {
+    model: 'starter:over-user',
+    tasks: ['arithmetic'],
+    method: 'paretopo',
+    paretopo: { beta: 0.5 },
+  } as const;
+  const draft = draftOf(runConfigSchema.parse(beta));
+  const optionsOf = (method: string) => runConfigSchema.parse(configOf({ ...draft, method }).config).paretopo.beta;
+  assert.deepEqual(['paretopo', 'hvg', 'paretopo'].map(optionsOf), [0.5, 1, 0.5]);
+  const three = { ...beta, method: 'hvg', paretopo: {}, objectives: ['success', 'tool', 'length'] } as const;
+  const cloned = draftOf(runConfigSchema.parse(three));
+  assert.deepEqual(configOf({ ...cloned, method: 'static' }).config?.weights, [0.6, 0.4, 0.2]);
+  assert.equal(storedDraft(JSON.stringify({ ...draft, weights: undefined, method: 'hvg' })), null);
 });
 
 test('settings of a file keep the model and the tasks that were there where it names none, and say which have no field', () => {

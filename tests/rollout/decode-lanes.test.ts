@@ -8,6 +8,7 @@ import { randomStream, uniformAt } from '../../src-main/engine/base/random.ts';
 import { DecodeEngine, type DecodeStep } from '../../src-main/engine/rollout/decode-engine.ts';
 import { DecodeLanes } from '../../src-main/engine/rollout/decode-lanes.ts';
 import { KvCache } from '../../src-main/engine/rollout/kv-cache.ts';
+import { laneCount } from '../../src-main/engine/rollout/lane-limits.ts';
 import { copyPolicy, type Policy, trainable } from '../../src-main/engine/runtime/policy.ts';
 import { assertClose } from '../golden/model-fixture.ts';
 import { smallPolicies } from '../webgpu/our-graphs.ts';
@@ -80,7 +81,7 @@ test('lanes are for small models on the CPU whose weights all threads can see, a
   assert.equal(most(full, { provider: 'webgpu' }), 1);
   assert.equal(most(copyPolicy(full)), 1, 'a copy in memory of its own');
   assert.deepEqual(
-    [1, 31, 32, 47, 48, 1000].map((rows) => DecodeLanes.count(rows, 4)),
+    [1, 31, 32, 47, 48, 1000].map((rows) => laneCount(rows, 4)),
     [1, 1, 2, 2, 3, 4],
   );
 });

@@ -11,14 +11,14 @@ const KILLS = 20;
 const STEPS = 24;
 const settings = [
   ['problemsPerStep', 4],
-  ['groupSize', 4],
+  ['groupSize', 8],
   ['trainProblems', 32],
   ['selectionProblems', 8],
   ['reportProblems', 8],
   ['evaluation.everySteps', 6],
   ['evaluation.greedy', false],
   ['checkpoint.everySteps', 2],
-  ['threads', 1],
+  ['threads', 2], // and rows for two lanes
 ].flatMap(([name, value]) => ['--set', `${name}=${value}`]);
 const tune = [
   'tune',

@@ -15,7 +15,7 @@ import { openAgentOf, openRunPolicy, type OpenPolicy } from '../agents.ts';
 import { type CommandContext, defineCommand } from '../command.ts';
 import { corpusOpener } from '../corpora.ts';
 import { approvalOf, ownToolOpener } from '../own-tools.ts';
-import { threadsOf } from '../drive-run.ts';
+import { threadsOf } from '../threads.ts';
 import { withStore } from '../with-store.ts';
 
 const toolCall = z.strictObject({ name: z.string(), arguments: z.record(z.string(), z.json()) });

@@ -16,7 +16,7 @@ import { supervisedDefaults, supervisedRow, trainSupervised } from '../../engine
 import { writeSafetensors } from '../../engine/weights/safetensors.ts';
 import { openAgentOf } from '../agents.ts';
 import { defineCommand } from '../command.ts';
-import { threadsOf } from '../drive-run.ts';
+import { threadsOf } from '../threads.ts';
 import { importRecordName } from '../model-copy.ts';
 import {
   endTraining,

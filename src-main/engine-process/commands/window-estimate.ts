@@ -24,7 +24,7 @@ import { memoryEstimate } from '../memory-estimate.ts';
 import { withOwnTools } from '../own-tools.ts';
 import { answerTokensOf, thinModelTime } from '../thin-model-time.ts';
 import { openRunEnvironment } from '../run-environment.ts';
-import { threadsOf } from '../drive-run.ts';
+import { threadsOf } from '../threads.ts';
 import { withStore } from '../with-store.ts';
 
 /** Enough to tell a slow model from a fast one, and at most what a measurement is made on. */

@@ -47,6 +47,7 @@ export async function openThread(
     else asked?.resolve(answer.value);
   });
   worker.on('error', endAll);
+  worker.on('messageerror', endAll);
   worker.on('exit', () => endAll(ended));
 
   function expect(id: number): Promise<unknown> {
@@ -66,9 +67,12 @@ export async function openThread(
     ask(question) {
       if (end !== null) return Promise.reject(end);
       const id = nextId++;
-      const answer = expect(id);
-      worker.postMessage({ id, question } satisfies Question);
-      return answer;
+      try {
+        worker.postMessage({ id, question } satisfies Question);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+      return expect(id);
     },
     close: async () => void (await worker.terminate()),
   };

@@ -16,6 +16,7 @@ import { createSession, type OnFallback, type Session, type Tensor } from '../ru
 import { DeviceCache } from './device-cache.ts';
 import { DecodeLanes } from './decode-lanes.ts';
 import { KvCache, type Placement } from './kv-cache.ts';
+import { laneCount } from './lane-limits.ts';
 
 export type Sampling = 'sampled' | 'greedy';
 
@@ -124,14 +125,15 @@ export class DecodeEngine {
     } else {
       assert(to instanceof KvCache, 'two caches of one engine');
       if (placements.length > 0) to.take(from, placements);
-      this.returnCache(from);
+      // one that no lane can read is what a graph gave out, and not worth keeping
+      if (this.#mostLanes > 1) this.returnCache(from);
     }
   }
 
   /** One run over the first rows of a cache, which has the tokens behind it afterwards. */
   async run(step: DecodeStep, cache: Cache): Promise<Draws> {
     const counts = step.tokens.map((tokens) => tokens.length);
-    const lanes = DecodeLanes.count(counts.length, this.#mostLanes);
+    const lanes = laneCount(counts.length, this.#mostLanes);
     if (lanes > 1 && cache instanceof KvCache && cache.place !== null) {
       this.#lanes ??= new DecodeLanes(this.policy, this.settings);
       return this.#lanes.run(step, cache, lanes);

@@ -9,14 +9,7 @@ import { parameterCount } from '../runtime/parameters.ts';
 import { keptInHalves, type Policy } from '../runtime/policy.ts';
 import { DecodeEngine, type DecodeSettings, type DecodeStep, type Draws } from './decode-engine.ts';
 import { type CachePlace, KvCache } from './kv-cache.ts';
-
-/** Fewer rows are not worth a message to another thread; measured on the starter agent and on 2.5 million parameters. */
-const ROWS_A_LANE = 16;
-/** A larger model keeps the threads of one session busy, and each lane would read all of it (docs/measurements.md). */
-const MOST_PARAMETERS = 4_000_000;
-/** Each takes 40 MB. */
-const MOST_LANES = 8;
-export const LANE_BYTES = 40_000_000;
+import { mostLanes } from './lane-limits.ts';
 
 /** What a lane is asked: to run its rows `from` up to `to` of a cache; `place` only where it has changed since the last time. */
 export type LaneRun = { step: DecodeStep; place: CachePlace | null; from: number; to: number };
@@ -24,11 +17,6 @@ export type LaneStart = { policy: Policy; settings: DecodeSettings };
 
 /** A thread, and the cache that it knows of. */
 type Lane = { thread: Thread; knows: CachePlace | null };
-
-/** By the size of the model alone. */
-export function mostLanes(parameters: number, threads: number): number {
-  return parameters > MOST_PARAMETERS ? 1 : Math.min(MOST_LANES, threads);
-}
 
 export class DecodeLanes {
   readonly #start: LaneStart;
@@ -48,11 +36,6 @@ export class DecodeLanes {
     return shared ? mostLanes(parameterCount(policy.base), threads) : 1;
   }
 
-  /** How many lanes a run of so many rows is worth. */
-  static count(rows: number, most: number): number {
-    return Math.max(1, Math.min(most, Math.floor(rows / ROWS_A_LANE)));
-  }
-
   /** As the run of an engine, in `count` lanes. Rejects as a lane throws, and with `engine` where its thread died. */
   async run(step: DecodeStep, cache: KvCache, count: number): Promise<Draws> {
     if (this.#others.length < count - 1) await this.#open(count - 1);
@@ -67,7 +50,7 @@ export class DecodeLanes {
     });
     // the other threads begin before this one is busy
     const others = parts.slice(1).map((part, i) => ask(this.#others[i], part));
-    const draws = await Promise.all([runLane(this.#own, parts[0], place), ...others]);
+    const draws = await all([runLane(this.#own, parts[0], place), ...others]);
     return { tokens: draws.flatMap(({ tokens }) => tokens), logprobs: draws.flatMap(({ logprobs }) => logprobs) };
   }
 
@@ -75,16 +58,23 @@ export class DecodeLanes {
     const ended = new ParetuneError('engine', 'A thread that decodes has ended by itself.', {
       hint: 'Resume the run; if it happens again, set threads to 1.',
     });
-    const more = Array.from({ length: count - this.#others.length }, () =>
-      openThread('decode-lane', import.meta.url, this.#start, ended),
-    );
-    for (const thread of more) this.#others.push({ thread: await thread, knows: null });
+    const more = Array.from({ length: count - this.#others.length }, async () => {
+      const thread = await openThread('decode-lane', import.meta.url, this.#start, ended);
+      this.#others.push({ thread, knows: null });
+    });
+    await all(more);
   }
 
   async dispose(): Promise<void> {
     for (const { thread } of this.#others.splice(0)) await thread.close();
     await this.#own.dispose();
   }
+}
+
+/** What all of them come to; where one fails, its error, once all have ended: none is left at work. */
+async function all<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(work);
+  return Promise.all(work);
 }
 
 function ask(lane: Lane, run: LaneRun): Promise<Draws> {

@@ -102,7 +102,9 @@ export class KvCache {
     const [before, after] = [this.capacity * headDim, capacity * headDim];
     const memory = this.#place.memory.map((held) => {
       const fits = held.length >= blocks * after;
-      const grown = fits ? held : new Float32Array(bufferOf(4 * blocks * after, this.#place.shared));
+      // shared memory is collected late: it grows seldom, by half at least
+      const size = this.#place.shared ? Math.max(blocks * after, Math.ceil(1.5 * held.length)) : blocks * after;
+      const grown = fits ? held : new Float32Array(bufferOf(4 * size, this.#place.shared));
       // from the last block on: in place, none is overwritten before it has moved
       for (let block = blocks - 1; block >= 0 && before > 0; block--) {
         if (fits) grown.copyWithin(block * after, block * before, (block + 1) * before);

@@ -24,10 +24,20 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
-/** Zeros, or views over a given flat array of the right length. */
+/** Weights of more numbers are in memory of one thread: shared memory is no weight on the garbage collector's scales. */
+export const MOST_SHARED = 4_000_000;
+
+/** Whether ONNX Runtime may read memory that threads share: Node's interface for it takes such buffers since 22.21 and 24.9. */
+function readsSharedMemory(): boolean {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  return major > 24 || (major === 24 && minor >= 9) || (major === 22 && minor >= 21);
+}
+
+/** Zeros, or views over a given flat array of the right length. A small model's can be read by other threads, where Node lets them. */
 export function makeParameters(specs: readonly TensorSpec[], flat?: Float32Array): Parameters {
   const total = specs.reduce((sum, spec) => sum + elementCount(spec.shape), 0);
-  const memory = flat ?? new Float32Array(new SharedArrayBuffer(4 * total));
+  const isShared = total <= MOST_SHARED && readsSharedMemory();
+  const memory = flat ?? new Float32Array(isShared ? new SharedArrayBuffer(4 * total) : new ArrayBuffer(4 * total));
   assert(memory.length === total, `parameters hold ${memory.length} numbers, not ${total}`);
   const tensors: Record<string, Weight> = {};
   let offset = 0;
