@@ -1,9 +1,10 @@
 """The same numbers and speeds as gpu-check.ts, computed by torch on this machine's best device (CUDA, MPS, XPU, else the CPU).
 
 Reads one JSON object from standard input: `model`, a folder of Hugging Face files; `rows` of `tokens` and the `trained`
-positions; `learningRate`; `continued`, greedy tokens wanted after each row; `speedRows` of 64 tokens. Writes the gradient and
-the change of one AdamW step as float32 into `out`, all weights one after the other in the order of `names`, and prints one
-JSON line. Its products are whole float32 (no TF32), as ours are meant to be.
+positions, and the same of `family`, whose gradient is added; `learningRate`; `continued`, greedy tokens wanted after each
+row; `speedRows` of 64 tokens. Writes as float32 into `out` the gradient and the change of one AdamW step, all weights one after
+the other in the order of `names`, then the logits of the first row that predict a token, and prints one JSON line. Its products
+are whole float32 (no TF32), as ours are meant to be.
 """
 
 import json
@@ -117,17 +118,21 @@ def main():
 
     with torch.no_grad():
         tokens = [greedy(model, row["tokens"], asked["continued"], device) for row in asked["rows"]]
-    loss, logprobs = train(model, optimizer, asked["rows"], device)
+        first = torch.tensor([asked["rows"][0]["tokens"]], device=device)
+        logits = flat([model(input_ids=first, use_cache=False).logits[:, :-1]])
+    family_loss, family_logprobs = train(model, optimizer, asked["family"], device)
     gradient = flat([weight.grad for weight in ours])
+    loss, logprobs = train(model, optimizer, asked["rows"], device)
+    gradient = gradient + flat([weight.grad for weight in ours])
     before = flat(ours)
     torch.nn.utils.clip_grad_norm_(ours, 1.0)
     optimizer.step()
-    np.concatenate([gradient, flat(ours) - before]).astype("<f4").tofile(asked["out"])
+    np.concatenate([gradient, flat(ours) - before, logits]).astype("<f4").tofile(asked["out"])
     report = {
         "torch": torch.__version__,
         "device": name,
-        "loss": loss.item(),
-        "logprobs": logprobs.tolist(),
+        "loss": loss.item() + family_loss.item(),
+        "logprobs": logprobs.tolist() + family_logprobs.tolist(),
         "tokens": [token for row in tokens for token in row],
         "speed": speeds(model, optimizer, asked["speedRows"], device),
     }

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CONTINUED, type Numbers, probesOf, RATE } from '../src-main/engine/run/numerics-gate.ts';
+import { CONTINUED, familyOf, type Numbers, probesOf, RATE } from '../src-main/engine/run/numerics-gate.ts';
 import type { Policy } from '../src-main/engine/runtime/policy.ts';
 
 /** Tokens a second of the second time; the first update includes what is compiled. */
@@ -26,10 +26,12 @@ export function torchNumbers(
 ): TorchResult {
   const folder = mkdtempSync(join(tmpdir(), 'paretune-torch-'));
   try {
-    const out = join(folder, 'gradient-and-change.f32');
-    const rows = probesOf(policy).map(({ tokens, trained }) => ({ tokens, trained }));
+    const out = join(folder, 'numbers.f32');
+    const [rows, family] = [probesOf, familyOf].map((probes) =>
+      probes(policy).map(({ tokens, trained }) => ({ tokens, trained })),
+    );
     const names = policy.base.specs.map(({ name }) => name);
-    const asked = { model, rows, speedRows, names, out, threads, learningRate: RATE, continued: CONTINUED };
+    const asked = { model, rows, family, speedRows, names, out, threads, learningRate: RATE, continued: CONTINUED };
     const { status, stdout, stderr, error } = spawnSync(python, [join(import.meta.dirname, 'gpu-check-torch.py')], {
       input: JSON.stringify(asked),
       encoding: 'utf8',
@@ -38,8 +40,11 @@ export function torchNumbers(
     if (status !== 0) throw new Error(`torch: ${error?.message ?? stderr.trim().split('\n').at(-1)}`);
     const { torch, device, speed, ...rest } = JSON.parse(stdout.trim().split('\n').at(-1)!);
     const flat = new Float32Array(new Uint8Array(readFileSync(out)).buffer);
-    const half = flat.length / 2;
-    const numbers = { ...rest, gradient: flat.subarray(0, half), change: flat.subarray(half) };
+    const { length } = policy.base.flat;
+    const [gradient, change, logits] = [0, length, 2 * length].map((start, i) =>
+      flat.subarray(start, i < 2 ? start + length : undefined),
+    );
+    const numbers = { ...rest, gradient, change, logits };
     return { version: torch, device, numbers, speed };
   } finally {
     rmSync(folder, { recursive: true, force: true });

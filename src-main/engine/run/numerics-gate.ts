@@ -35,6 +35,9 @@ const tolerances = { logits: 1e-4, logprobs: 2e-4, loss: 1e-5, gradient: 1e-3, s
 
 const ROWS = 4;
 const PROMPT = 12;
+/** of a family: what its rows have in common, and what each has of its own */
+const SHARED = 18;
+const OWN = 6;
 /** greedy tokens after each row */
 export const CONTINUED = 8;
 
@@ -133,12 +136,13 @@ export function requireAgreement(report: NumericsReport): void {
 }
 
 export type Numbers = {
-  /** of the first row's tokens */
+  /** of the first probe's tokens */
   logits: Float32Array;
-  /** of all trained tokens, row by row, nats */
+  /** of all trained tokens, row by row, those of the family last, nats */
   logprobs: number[];
+  /** of the rows alone and of the family, added up */
   loss: number;
-  /** of what is trained, flat, before it is clipped */
+  /** the same of what is trained, flat, before it is clipped */
   gradient: Float32Array;
   /** what one step of the optimizer adds to it */
   change: Float32Array;
@@ -154,7 +158,7 @@ export async function numbersOf(
   onFallback?: OnFallback,
 ): Promise<Numbers> {
   const trained = withOwnTrainable(policy);
-  const maxTokens = Math.min(PROMPT + CONTINUED, policy.config.maxPositions);
+  const maxTokens = Math.min(SHARED + OWN, policy.config.maxPositions);
   // what training leaves alone is on the GPU once
   const memory = provider === 'webgpu' ? new DeviceMemory() : undefined;
   const settings: TrainerSettings = {
@@ -162,20 +166,24 @@ export async function numbersOf(
     ...{ beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, maxTokens, threads, provider, onFallback, memory },
   };
   const rows = probesOf(policy);
+  const family = familyOf(policy);
   const trainer = new Trainer(trained, settings);
   const chunk = usualChunk(provider);
   const engine = new DecodeEngine(policy, { threads, maxTokens, provider, chunk, onFallback, memory });
   try {
-    const { gradient, metrics } = await trainer.gradient(rows);
-    const copy = Float32Array.from(gradient);
+    const alone = await trainer.gradient(rows);
+    const gradient = Float32Array.from(alone.gradient);
+    // rows with one beginning go through a graph of their own
+    const together = await trainer.gradient(family);
+    for (const [i, value] of together.gradient.entries()) gradient[i] += value;
     const before = Float32Array.from(trainable(trained).flat);
     await trainer.update(rows, RATE);
     const [logits] = await sequenceLogits(policy, [rows[0].tokens], { threads, provider, onFallback, memory });
     return {
       logits,
-      logprobs: metrics.logprobs.flatMap((row) => [...row]),
-      loss: metrics.loss,
-      gradient: copy,
+      logprobs: [...alone.metrics.logprobs, ...together.metrics.logprobs].flatMap((row) => [...row]),
+      loss: alone.metrics.loss + together.metrics.loss,
+      gradient,
       change: trainable(trained).flat.map((value, i) => value - before[i]),
       tokens: await continuation(engine, rows, maxTokens),
     };
@@ -202,6 +210,21 @@ export function probesOf({ config }: Policy): TrainRow[] {
     const tokens = Array.from({ length }, () => Math.floor(random.next() * config.vocabSize));
     return { tokens, trained: Array.from({ length: length - 1 }, (_, t) => t + 1), advantage: 1 };
   });
+}
+
+/** Rows that begin alike and are trained on after that. */
+export function familyOf({ config }: Policy): TrainRow[] {
+  const random = randomStream(1, 'numerics gate');
+  const tokensOf = (count: number) => Array.from({ length: count }, () => Math.floor(random.next() * config.vocabSize));
+  const length = Math.min(SHARED + OWN, config.maxPositions);
+  const common = Math.max(1, length - OWN);
+  const beginning = tokensOf(common);
+  const trained = Array.from({ length: length - common }, (_, t) => common + t);
+  return Array.from({ length: ROWS }, () => ({
+    tokens: [...beginning, ...tokensOf(length - common)],
+    trained,
+    advantage: 1,
+  }));
 }
 
 /** Greedy tokens of each row, one row after the other: the first after the prompt, the others as the provider decodes in a run. */
