@@ -120,6 +120,9 @@ describe('by keyboard alone', { skip, timeout: 900_000 }, () => {
     await tabTo('Model');
     await press('ArrowDown');
     await press('ArrowUp');
+    await tabTo('Method');
+    await press('ArrowUp', 'ArrowUp');
+    assert.equal(await page.getByRole('combobox', { name: 'Method' }).inputValue(), 'paretopo', 'which reads weights');
     await fill('Name (empty: one is made)', 'first');
     await fill('Steps', '0');
     assert.equal(await page.getByLabel('Steps', { exact: true }).getAttribute('aria-invalid'), 'true');
