@@ -41,10 +41,8 @@ export function torchNumbers(
     const { torch, device, speed, ...rest } = JSON.parse(stdout.trim().split('\n').at(-1)!);
     const flat = new Float32Array(new Uint8Array(readFileSync(out)).buffer);
     const { length } = policy.base.flat;
-    const [gradient, change, logits] = [0, length, 2 * length].map((start, i) =>
-      flat.subarray(start, i < 2 ? start + length : undefined),
-    );
-    const numbers = { ...rest, gradient, change, logits };
+    const [gradient, change] = [flat.subarray(0, length), flat.subarray(length, 2 * length)];
+    const numbers = { ...rest, gradient, change, logits: flat.subarray(2 * length) };
     return { version: torch, device, numbers, speed };
   } finally {
     rmSync(folder, { recursive: true, force: true });

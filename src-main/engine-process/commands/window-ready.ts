@@ -1,6 +1,6 @@
 /**
- * `window-ready`: whether a run could start: its method reads the settings, the model opens, the tasks have problems, each tool answers its canary call,
- * and what computes. Nothing is trained or sampled. What would stop the run is this command's error, in the same words.
+ * `window-ready`: whether a run could start: its method reads the settings, the model opens, the tasks have problems, each
+ * tool answers its canary call, and what computes. Nothing is trained or sampled. What would stop the run is this command's error, in the same words.
  */
 import { z } from 'zod';
 import { providerOf } from '../../contract/providers.ts';

@@ -5,6 +5,7 @@
  */
 import { cacheKey, cacheValue, newKey, newValue } from '../model/decode-graph.ts';
 import type { DeviceTensor } from '../runtime/device-tensor.ts';
+import { bufferOf } from '../runtime/parameters.ts';
 import type { Tensor } from '../runtime/session.ts';
 
 /** Slots are added by so many at a time, so that the decode graph sees few lengths. */
@@ -188,8 +189,4 @@ export class KvCache {
     for (const memory of this.#place.memory) memory.copyWithin(to * width, from * width, (from + 1) * width);
     this.lengths[to] = this.lengths[from];
   }
-}
-
-function bufferOf(bytes: number, shared: boolean): ArrayBufferLike {
-  return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
 }

@@ -158,7 +158,7 @@ export async function numbersOf(
   onFallback?: OnFallback,
 ): Promise<Numbers> {
   const trained = withOwnTrainable(policy);
-  const maxTokens = Math.min(SHARED + OWN, policy.config.maxPositions);
+  const maxTokens = Math.min(Math.max(PROMPT + CONTINUED, SHARED + OWN), policy.config.maxPositions);
   // what training leaves alone is on the GPU once
   const memory = provider === 'webgpu' ? new DeviceMemory() : undefined;
   const settings: TrainerSettings = {
@@ -175,7 +175,7 @@ export async function numbersOf(
     const gradient = Float32Array.from(alone.gradient);
     // rows with one beginning go through a graph of their own
     const together = await trainer.gradient(family);
-    for (const [i, value] of together.gradient.entries()) gradient[i] += value;
+    for (let i = 0; i < gradient.length; i++) gradient[i] += together.gradient[i];
     const before = Float32Array.from(trainable(trained).flat);
     await trainer.update(rows, RATE);
     const [logits] = await sequenceLogits(policy, [rows[0].tokens], { threads, provider, onFallback, memory });

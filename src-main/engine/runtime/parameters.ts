@@ -33,11 +33,16 @@ function readsSharedMemory(): boolean {
   return major > 24 || (major === 24 && minor >= 9) || (major === 22 && minor >= 21);
 }
 
+/** Zeros, for other threads to read and write too where it is shared. */
+export function bufferOf(bytes: number, shared: boolean): ArrayBufferLike {
+  return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+}
+
 /** Zeros, or views over a given flat array of the right length. A small model's can be read by other threads, where Node lets them. */
 export function makeParameters(specs: readonly TensorSpec[], flat?: Float32Array): Parameters {
   const total = specs.reduce((sum, spec) => sum + elementCount(spec.shape), 0);
   const isShared = total <= MOST_SHARED && readsSharedMemory();
-  const memory = flat ?? new Float32Array(isShared ? new SharedArrayBuffer(4 * total) : new ArrayBuffer(4 * total));
+  const memory = flat ?? new Float32Array(bufferOf(4 * total, isShared));
   assert(memory.length === total, `parameters hold ${memory.length} numbers, not ${total}`);
   const tensors: Record<string, Weight> = {};
   let offset = 0;
